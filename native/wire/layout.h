@@ -1,0 +1,251 @@
+// The contract between the shim in the target and the collector: every byte of a channel file.
+//
+// Each structure is written once, as an X-list of (type, name, offset). The list makes the C++ struct, asserts
+// its offsets, feeds the layout hash that both sides compare before they talk, and is exported by the addon as
+// data, so that TypeScript decodes by name. Freestanding: no allocation, no library calls.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace offheap::wire {
+
+inline constexpr uint64_t kMagic = 0x31706165'6866666fULL;  // "ffheap1", little endian, never valid text elsewhere
+inline constexpr uint32_t kPageBytes = 4096;
+inline constexpr char kVersion[] = "0.1.0";
+
+// ---- enumerations: (name in C++, name in reports). The value is the position in the list. ----
+
+// What the target asked of the kernel. `seed` is a range that was there before the shim started.
+#define OFFHEAP_OPERATIONS(X)                 \
+    X(kNone, "none")                          \
+    X(kSeed, "seed")                          \
+    X(kMmap, "mmap")                          \
+    X(kMunmap, "munmap")                      \
+    X(kMremap, "mremap")                      \
+    X(kBrk, "brk")                            \
+    X(kMadvise, "madvise")                    \
+    X(kMprotect, "mprotect")                  \
+    X(kPkeyMprotect, "pkey_mprotect")         \
+    X(kRemapFilePages, "remap_file_pages")    \
+    X(kProcessMadvise, "process_madvise")     \
+    X(kShmat, "shmat")                        \
+    X(kShmdt, "shmdt")                        \
+    X(kFork, "fork")
+
+// A release is recorded before the call (begin), an acquisition after it (complete); a call that does both
+// (mremap) has a begin and an end; `failed` takes back the begin that `refers_to` names.
+#define OFFHEAP_PHASES(X)      \
+    X(kComplete, "complete")   \
+    X(kBegin, "begin")         \
+    X(kEnd, "end")             \
+    X(kFailed, "failed")
+
+#define OFFHEAP_PROCESS_STATES(X) \
+    X(kStarting, "starting")      \
+    X(kRunning, "running")        \
+    X(kExited, "exited")
+
+#define OFFHEAP_CLOCKS(X)            \
+    X(kMonotonicNs, "monotonic")     \
+    X(kTimeStampCounter, "tsc")
+
+#define OFFHEAP_SITE_STATES(X)      \
+    X(kPatched, "patched")          \
+    X(kUnpatchable, "unpatchable")  \
+    X(kInterposed, "interposed")
+
+// Why a recording is less than complete: bit n of `degraded` is entry n.
+#define OFFHEAP_DEGRADATIONS(X)                                                                          \
+    X(kSitesUnpatchable, "some system-call instructions could not be rewritten; calls there are unseen")  \
+    X(kSitesInterposed, "rewriting was refused; calls are seen by relocation only, libc's own are not")   \
+    X(kChannelSpaceExhausted, "the shared-memory file system is full; events were lost")                  \
+    X(kTextSpaceExhausted, "the table of file names is full; later modules have no name")                 \
+    X(kStackSpaceExhausted, "the table of stacks is full; later stacks are cut")                          \
+    X(kSeedIncomplete, "the mappings from before the start could not all be read")                        \
+    X(kUnwindTableMissing, "this libc offers no lock-free unwind table look-up; stacks may be cut")        \
+    X(kForkUnanchored, "forked without fork(): what the parent had mapped has no stacks here")             \
+    X(kScanLimited, "a file was larger than the scan limit; inline system calls in it are unseen")
+
+#define OFFHEAP_ENUM_ENTRY(id, text) id,
+enum class Operation : uint8_t { OFFHEAP_OPERATIONS(OFFHEAP_ENUM_ENTRY) kCount };
+enum class Phase : uint8_t { OFFHEAP_PHASES(OFFHEAP_ENUM_ENTRY) kCount };
+enum class ProcessState : uint32_t { OFFHEAP_PROCESS_STATES(OFFHEAP_ENUM_ENTRY) kCount };
+enum class Clock : uint32_t { OFFHEAP_CLOCKS(OFFHEAP_ENUM_ENTRY) kCount };
+enum class SiteState : uint8_t { OFFHEAP_SITE_STATES(OFFHEAP_ENUM_ENTRY) kCount };
+enum class Degradation : uint8_t { OFFHEAP_DEGRADATIONS(OFFHEAP_ENUM_ENTRY) kCount };
+#undef OFFHEAP_ENUM_ENTRY
+
+// Event flags.
+inline constexpr uint32_t kFlagStackTruncated = 1u << 0;  // unwinding stopped before the end of the stack
+inline constexpr uint32_t kFlagByProfiler = 1u << 1;      // the shim's own mapping
+inline constexpr uint32_t kFlagNested = 1u << 2;          // another recorded call was under way on this thread
+
+// A stack node's key: an address in the low 56 bits and its kind in the top byte.
+inline constexpr uint64_t kKeyKindShift = 56;
+inline constexpr uint64_t kKeyReturnAddress = 0;  // points behind a call: look up key - 1
+inline constexpr uint64_t kKeyExactAddress = 1;   // the leaf, or a frame that a signal interrupted
+inline constexpr uint64_t kKeyGeneration = 2;     // a root: the low bits are the module load generation
+
+// ---- structures: X(type, name, offset in bytes) ----
+
+template <size_t kBytes>
+struct Reserved {
+    uint8_t bytes[kBytes];
+};
+
+// One memory system call. args are the raw system-call arguments; for `seed`: start, length, protection,
+// MAP_* flags, device, file offset, with the inode in `extra`. For `shmat`, `extra` is the segment's bytes.
+// `text` names the file of a file mapping with PROT_EXEC and of a seed: an offset in the text section, 0 is none.
+#define OFFHEAP_EVENT_FIELDS(X)  \
+    X(uint64_t, sequence, 0)     \
+    X(uint64_t, time, 8)         \
+    X(uint64_t, arg0, 16)        \
+    X(uint64_t, arg1, 24)        \
+    X(uint64_t, arg2, 32)        \
+    X(uint64_t, arg3, 40)        \
+    X(uint64_t, arg4, 48)        \
+    X(uint64_t, arg5, 56)        \
+    X(uint64_t, result, 64)      \
+    X(uint64_t, refers_to, 72)   \
+    X(uint64_t, extra, 80)       \
+    X(uint32_t, thread_id, 88)   \
+    X(uint32_t, stack, 92)       \
+    X(uint32_t, text, 96)        \
+    X(uint32_t, generation, 100) \
+    X(uint32_t, flags, 104)      \
+    X(uint8_t, operation, 108)   \
+    X(uint8_t, enclosing, 109)   \
+    X(uint8_t, phase, 110)       \
+    X(uint8_t, reserved0, 111)   \
+    X(uint64_t, reserved1, 112)  \
+    X(uint64_t, reserved2, 120)
+
+// A node of the stack tree: one frame, and the node of the frame that called it (older, toward the root).
+#define OFFHEAP_STACK_NODE_FIELDS(X) \
+    X(uint64_t, key, 0)              \
+    X(uint32_t, parent, 8)           \
+    X(uint32_t, depth, 12)
+
+// A system-call instruction that the shim has rewritten or tried to.
+#define OFFHEAP_SITE_FIELDS(X)   \
+    X(uint64_t, address, 0)      \
+    X(uint32_t, text, 8)         \
+    X(uint16_t, patched_bytes, 12) \
+    X(uint8_t, operation, 14)    \
+    X(uint8_t, state, 15)
+
+// The head of the channel file. Counters that different sides write stand on different cache lines.
+#define OFFHEAP_HEADER_FIELDS(X)             \
+    X(uint64_t, magic, 0)                    \
+    X(uint64_t, layout_hash, 8)              \
+    X(uint64_t, version0, 16)                \
+    X(uint64_t, version1, 24)                \
+    X(uint64_t, channel_id, 32)              \
+    X(uint64_t, parent_channel_id, 40)       \
+    X(uint64_t, parent_position, 48)         \
+    X(uint32_t, process_id, 56)              \
+    X(uint32_t, parent_process_id, 60)       \
+    X(uint64_t, process_start_ticks, 64)     \
+    X(uint64_t, start_unix_ns, 72)           \
+    X(uint64_t, start_monotonic_ns, 80)      \
+    X(uint64_t, start_clock, 88)             \
+    X(uint32_t, clock, 96)                   \
+    X(uint32_t, state, 100)                  \
+    X(uint64_t, file_bytes, 104)             \
+    X(uint64_t, ring_offset, 112)            \
+    X(uint64_t, ring_capacity, 120)          \
+    X(uint64_t, nodes_offset, 128)           \
+    X(uint64_t, nodes_capacity, 136)         \
+    X(uint64_t, index_offset, 144)           \
+    X(uint64_t, index_capacity, 152)         \
+    X(uint64_t, text_offset, 160)            \
+    X(uint64_t, text_capacity, 168)          \
+    X(uint64_t, sites_offset, 176)           \
+    X(uint64_t, sites_capacity, 184)         \
+    X(uint32_t, command_text, 192)           \
+    X(uint32_t, command_bytes, 196)          \
+    X(uint64_t, seed_events, 200)            \
+    X(Reserved<48>, reserved_a, 208)         \
+    X(uint64_t, ring_head, 256)              \
+    X(uint64_t, ring_reserved, 264)          \
+    X(Reserved<48>, reserved_b, 272)         \
+    X(uint64_t, ring_tail, 320)              \
+    X(uint64_t, collector_beat_ns, 328)      \
+    X(uint32_t, collector_process_id, 336)   \
+    X(uint32_t, consumer_lock, 340)          \
+    X(Reserved<40>, reserved_c, 344)         \
+    X(uint64_t, nodes_used, 384)             \
+    X(uint64_t, nodes_reserved, 392)         \
+    X(uint64_t, text_used, 400)              \
+    X(uint64_t, sites_used, 408)             \
+    X(uint64_t, generation, 416)             \
+    X(Reserved<24>, reserved_d, 424)         \
+    X(uint64_t, degraded, 448)               \
+    X(uint64_t, events_lost, 456)            \
+    X(uint64_t, stacks_truncated, 464)       \
+    X(uint64_t, stacks_cut_by_space, 472)    \
+    X(uint64_t, flamegraph_requests, 480)    \
+    X(uint64_t, events_nested, 488)
+
+#define OFFHEAP_FIELD(type, name, offset) type name;
+struct Event {
+    OFFHEAP_EVENT_FIELDS(OFFHEAP_FIELD)
+};
+struct StackNode {
+    OFFHEAP_STACK_NODE_FIELDS(OFFHEAP_FIELD)
+};
+struct Site {
+    OFFHEAP_SITE_FIELDS(OFFHEAP_FIELD)
+};
+struct Header {
+    OFFHEAP_HEADER_FIELDS(OFFHEAP_FIELD)
+};
+#undef OFFHEAP_FIELD
+
+#define OFFHEAP_STRUCTURES(X)                       \
+    X(Header, OFFHEAP_HEADER_FIELDS)                \
+    X(Event, OFFHEAP_EVENT_FIELDS)                  \
+    X(StackNode, OFFHEAP_STACK_NODE_FIELDS)         \
+    X(Site, OFFHEAP_SITE_FIELDS)
+
+#define OFFHEAP_CHECK(type, name, offset) \
+    static_assert(offsetof(Checked, name) == offset, #name " moved: mend its offset in the X-list, on purpose");
+#define OFFHEAP_CHECK_STRUCTURE(structure, fields) \
+    namespace check_##structure {                  \
+        using Checked = structure;                 \
+        fields(OFFHEAP_CHECK)                      \
+    }
+OFFHEAP_STRUCTURES(OFFHEAP_CHECK_STRUCTURE)
+#undef OFFHEAP_CHECK_STRUCTURE
+#undef OFFHEAP_CHECK
+static_assert(sizeof(Event) == 128 && sizeof(StackNode) == 16 && sizeof(Site) == 16 && sizeof(Header) == 496);
+
+// ---- the layout hash: FNV-1a over every name, type and offset above ----
+
+constexpr uint64_t hash_text(uint64_t hash, const char* text) {
+    for (; *text != 0; ++text) hash = (hash ^ static_cast<uint8_t>(*text)) * 0x100000001b3ULL;
+    return (hash ^ 0x1f) * 0x100000001b3ULL;  // a separator, so that "ab","c" and "a","bc" differ
+}
+
+constexpr uint64_t layout_hash() {
+    uint64_t hash = 0xcbf29ce484222325ULL;
+#define OFFHEAP_HASH_FIELD(type, name, offset) hash = hash_text(hash_text(hash_text(hash, #type), #name), #offset);
+#define OFFHEAP_HASH_STRUCTURE(structure, fields) \
+    hash = hash_text(hash, #structure);           \
+    fields(OFFHEAP_HASH_FIELD)
+#define OFFHEAP_HASH_ENTRY(id, text) hash = hash_text(hash_text(hash, #id), text);
+    OFFHEAP_STRUCTURES(OFFHEAP_HASH_STRUCTURE)
+    OFFHEAP_OPERATIONS(OFFHEAP_HASH_ENTRY)
+    OFFHEAP_PHASES(OFFHEAP_HASH_ENTRY)
+    OFFHEAP_PROCESS_STATES(OFFHEAP_HASH_ENTRY)
+    OFFHEAP_CLOCKS(OFFHEAP_HASH_ENTRY)
+    OFFHEAP_SITE_STATES(OFFHEAP_HASH_ENTRY)
+    OFFHEAP_DEGRADATIONS(OFFHEAP_HASH_ENTRY)
+#undef OFFHEAP_HASH_ENTRY
+#undef OFFHEAP_HASH_STRUCTURE
+#undef OFFHEAP_HASH_FIELD
+    return hash;
+}
+
+}  // namespace offheap::wire
