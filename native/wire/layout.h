@@ -1,8 +1,8 @@
 // The contract between the shim in the target and the collector: every byte of a channel file.
 //
-// Each structure is written once, as an X-list of (type, name, offset). The list makes the C++ struct, asserts
-// its offsets, feeds the layout hash that both sides compare before they talk, and is exported by the addon as
-// data, so that TypeScript decodes by name. Freestanding: no allocation, no library calls.
+// Each structure is written once, as an X-list of (type, name, offset). The list makes the C++ struct,
+// asserts its offsets, feeds the layout hash that both sides compare before they talk, and is exported by the
+// addon as data, so that TypeScript decodes by name. Freestanding: no allocation, no library calls.
 #pragma once
 
 #include <stddef.h>
@@ -10,35 +10,36 @@
 
 namespace offheap::wire {
 
-inline constexpr uint64_t kMagic = 0x31706165'6866666fULL;  // "ffheap1", little endian, never valid text elsewhere
+inline constexpr uint64_t kMagic =
+    0x31706165'6866666fULL;  // "ffheap1", little endian, never valid text elsewhere
 inline constexpr uint32_t kPageBytes = 4096;
 inline constexpr char kVersion[] = "0.1.0";
 
 // ---- enumerations: (name in C++, name in reports). The value is the position in the list. ----
 
 // What the target asked of the kernel. `seed` is a range that was there before the shim started.
-#define OFFHEAP_OPERATIONS(X)                 \
-    X(kNone, "none")                          \
-    X(kSeed, "seed")                          \
-    X(kMmap, "mmap")                          \
-    X(kMunmap, "munmap")                      \
-    X(kMremap, "mremap")                      \
-    X(kBrk, "brk")                            \
-    X(kMadvise, "madvise")                    \
-    X(kMprotect, "mprotect")                  \
-    X(kPkeyMprotect, "pkey_mprotect")         \
-    X(kRemapFilePages, "remap_file_pages")    \
-    X(kProcessMadvise, "process_madvise")     \
-    X(kShmat, "shmat")                        \
-    X(kShmdt, "shmdt")                        \
+#define OFFHEAP_OPERATIONS(X)              \
+    X(kNone, "none")                       \
+    X(kSeed, "seed")                       \
+    X(kMmap, "mmap")                       \
+    X(kMunmap, "munmap")                   \
+    X(kMremap, "mremap")                   \
+    X(kBrk, "brk")                         \
+    X(kMadvise, "madvise")                 \
+    X(kMprotect, "mprotect")               \
+    X(kPkeyMprotect, "pkey_mprotect")      \
+    X(kRemapFilePages, "remap_file_pages") \
+    X(kProcessMadvise, "process_madvise")  \
+    X(kShmat, "shmat")                     \
+    X(kShmdt, "shmdt")                     \
     X(kFork, "fork")
 
 // A release is recorded before the call (begin), an acquisition after it (complete); a call that does both
 // (mremap) has a begin and an end; `failed` takes back the begin that `refers_to` names.
-#define OFFHEAP_PHASES(X)      \
-    X(kComplete, "complete")   \
-    X(kBegin, "begin")         \
-    X(kEnd, "end")             \
+#define OFFHEAP_PHASES(X)    \
+    X(kComplete, "complete") \
+    X(kBegin, "begin")       \
+    X(kEnd, "end")           \
     X(kFailed, "failed")
 
 #define OFFHEAP_PROCESS_STATES(X) \
@@ -46,25 +47,25 @@ inline constexpr char kVersion[] = "0.1.0";
     X(kRunning, "running")        \
     X(kExited, "exited")
 
-#define OFFHEAP_CLOCKS(X)            \
-    X(kMonotonicNs, "monotonic")     \
+#define OFFHEAP_CLOCKS(X)        \
+    X(kMonotonicNs, "monotonic") \
     X(kTimeStampCounter, "tsc")
 
-#define OFFHEAP_SITE_STATES(X)      \
-    X(kPatched, "patched")          \
-    X(kUnpatchable, "unpatchable")  \
+#define OFFHEAP_SITE_STATES(X)     \
+    X(kPatched, "patched")         \
+    X(kUnpatchable, "unpatchable") \
     X(kInterposed, "interposed")
 
 // Why a recording is less than complete: bit n of `degraded` is entry n.
 #define OFFHEAP_DEGRADATIONS(X)                                                                          \
-    X(kSitesUnpatchable, "some system-call instructions could not be rewritten; calls there are unseen")  \
-    X(kSitesInterposed, "rewriting was refused; calls are seen by relocation only, libc's own are not")   \
-    X(kChannelSpaceExhausted, "the shared-memory file system is full; events were lost")                  \
-    X(kTextSpaceExhausted, "the table of file names is full; later modules have no name")                 \
-    X(kStackSpaceExhausted, "the table of stacks is full; later stacks are cut")                          \
-    X(kSeedIncomplete, "the mappings from before the start could not all be read")                        \
-    X(kUnwindTableMissing, "this libc offers no lock-free unwind table look-up; stacks may be cut")        \
-    X(kForkUnanchored, "forked without fork(): what the parent had mapped has no stacks here")             \
+    X(kSitesUnpatchable, "some system-call instructions could not be rewritten; calls there are unseen") \
+    X(kSitesInterposed, "rewriting was refused; calls are seen by relocation only, libc's own are not")  \
+    X(kChannelSpaceExhausted, "the shared-memory file system is full; events were lost")                 \
+    X(kTextSpaceExhausted, "the table of file names is full; later modules have no name")                \
+    X(kStackSpaceExhausted, "the table of stacks is full; later stacks are cut")                         \
+    X(kSeedIncomplete, "the mappings from before the start could not all be read")                       \
+    X(kUnwindTableMissing, "this libc offers no lock-free unwind table look-up; stacks may be cut")      \
+    X(kForkUnanchored, "forked without fork(): what the parent had mapped has no stacks here")           \
     X(kScanLimited, "a file was larger than the scan limit; inline system calls in it are unseen")
 
 #define OFFHEAP_ENUM_ENTRY(id, text) id,
@@ -79,7 +80,7 @@ enum class Degradation : uint8_t { OFFHEAP_DEGRADATIONS(OFFHEAP_ENUM_ENTRY) kCou
 // Event flags.
 inline constexpr uint32_t kFlagStackTruncated = 1u << 0;  // unwinding stopped before the end of the stack
 inline constexpr uint32_t kFlagByProfiler = 1u << 1;      // the shim's own mapping
-inline constexpr uint32_t kFlagNested = 1u << 2;          // another recorded call was under way on this thread
+inline constexpr uint32_t kFlagNested = 1u << 2;  // another recorded call was under way on this thread
 
 // A stack node's key: an address in the low 56 bits and its kind in the top byte.
 inline constexpr uint64_t kKeyKindShift = 56;
@@ -96,7 +97,8 @@ struct Reserved {
 
 // One memory system call. args are the raw system-call arguments; for `seed`: start, length, protection,
 // MAP_* flags, device, file offset, with the inode in `extra`. For `shmat`, `extra` is the segment's bytes.
-// `text` names the file of a file mapping with PROT_EXEC and of a seed: an offset in the text section, 0 is none.
+// `text` names the file of a file mapping with PROT_EXEC and of a seed: an offset in the text section, 0 is
+// none.
 #define OFFHEAP_EVENT_FIELDS(X)  \
     X(uint64_t, sequence, 0)     \
     X(uint64_t, time, 8)         \
@@ -128,64 +130,64 @@ struct Reserved {
     X(uint32_t, depth, 12)
 
 // A system-call instruction that the shim has rewritten or tried to.
-#define OFFHEAP_SITE_FIELDS(X)   \
-    X(uint64_t, address, 0)      \
-    X(uint32_t, text, 8)         \
+#define OFFHEAP_SITE_FIELDS(X)     \
+    X(uint64_t, address, 0)        \
+    X(uint32_t, text, 8)           \
     X(uint16_t, patched_bytes, 12) \
-    X(uint8_t, operation, 14)    \
+    X(uint8_t, operation, 14)      \
     X(uint8_t, state, 15)
 
 // The head of the channel file. Counters that different sides write stand on different cache lines.
-#define OFFHEAP_HEADER_FIELDS(X)             \
-    X(uint64_t, magic, 0)                    \
-    X(uint64_t, layout_hash, 8)              \
-    X(uint64_t, version0, 16)                \
-    X(uint64_t, version1, 24)                \
-    X(uint64_t, channel_id, 32)              \
-    X(uint64_t, parent_channel_id, 40)       \
-    X(uint64_t, parent_position, 48)         \
-    X(uint32_t, process_id, 56)              \
-    X(uint32_t, parent_process_id, 60)       \
-    X(uint64_t, process_start_ticks, 64)     \
-    X(uint64_t, start_unix_ns, 72)           \
-    X(uint64_t, start_monotonic_ns, 80)      \
-    X(uint64_t, start_clock, 88)             \
-    X(uint32_t, clock, 96)                   \
-    X(uint32_t, state, 100)                  \
-    X(uint64_t, file_bytes, 104)             \
-    X(uint64_t, ring_offset, 112)            \
-    X(uint64_t, ring_capacity, 120)          \
-    X(uint64_t, nodes_offset, 128)           \
-    X(uint64_t, nodes_capacity, 136)         \
-    X(uint64_t, index_offset, 144)           \
-    X(uint64_t, index_capacity, 152)         \
-    X(uint64_t, text_offset, 160)            \
-    X(uint64_t, text_capacity, 168)          \
-    X(uint64_t, sites_offset, 176)           \
-    X(uint64_t, sites_capacity, 184)         \
-    X(uint32_t, command_text, 192)           \
-    X(uint32_t, command_bytes, 196)          \
-    X(uint64_t, seed_events, 200)            \
-    X(Reserved<48>, reserved_a, 208)         \
-    X(uint64_t, ring_head, 256)              \
-    X(uint64_t, ring_reserved, 264)          \
-    X(Reserved<48>, reserved_b, 272)         \
-    X(uint64_t, ring_tail, 320)              \
-    X(uint64_t, collector_beat_ns, 328)      \
-    X(uint32_t, collector_process_id, 336)   \
-    X(uint32_t, consumer_lock, 340)          \
-    X(Reserved<40>, reserved_c, 344)         \
-    X(uint64_t, nodes_used, 384)             \
-    X(uint64_t, nodes_reserved, 392)         \
-    X(uint64_t, text_used, 400)              \
-    X(uint64_t, sites_used, 408)             \
-    X(uint64_t, generation, 416)             \
-    X(Reserved<24>, reserved_d, 424)         \
-    X(uint64_t, degraded, 448)               \
-    X(uint64_t, events_lost, 456)            \
-    X(uint64_t, stacks_truncated, 464)       \
-    X(uint64_t, stacks_cut_by_space, 472)    \
-    X(uint64_t, flamegraph_requests, 480)    \
+#define OFFHEAP_HEADER_FIELDS(X)           \
+    X(uint64_t, magic, 0)                  \
+    X(uint64_t, layout_hash, 8)            \
+    X(uint64_t, version0, 16)              \
+    X(uint64_t, version1, 24)              \
+    X(uint64_t, channel_id, 32)            \
+    X(uint64_t, parent_channel_id, 40)     \
+    X(uint64_t, parent_position, 48)       \
+    X(uint32_t, process_id, 56)            \
+    X(uint32_t, parent_process_id, 60)     \
+    X(uint64_t, process_start_ticks, 64)   \
+    X(uint64_t, start_unix_ns, 72)         \
+    X(uint64_t, start_monotonic_ns, 80)    \
+    X(uint64_t, start_clock, 88)           \
+    X(uint32_t, clock, 96)                 \
+    X(uint32_t, state, 100)                \
+    X(uint64_t, file_bytes, 104)           \
+    X(uint64_t, ring_offset, 112)          \
+    X(uint64_t, ring_capacity, 120)        \
+    X(uint64_t, nodes_offset, 128)         \
+    X(uint64_t, nodes_capacity, 136)       \
+    X(uint64_t, index_offset, 144)         \
+    X(uint64_t, index_capacity, 152)       \
+    X(uint64_t, text_offset, 160)          \
+    X(uint64_t, text_capacity, 168)        \
+    X(uint64_t, sites_offset, 176)         \
+    X(uint64_t, sites_capacity, 184)       \
+    X(uint32_t, command_text, 192)         \
+    X(uint32_t, command_bytes, 196)        \
+    X(uint64_t, seed_events, 200)          \
+    X(Reserved<48>, reserved_a, 208)       \
+    X(uint64_t, ring_head, 256)            \
+    X(uint64_t, ring_reserved, 264)        \
+    X(Reserved<48>, reserved_b, 272)       \
+    X(uint64_t, ring_tail, 320)            \
+    X(uint64_t, collector_beat_ns, 328)    \
+    X(uint32_t, collector_process_id, 336) \
+    X(uint32_t, consumer_lock, 340)        \
+    X(Reserved<40>, reserved_c, 344)       \
+    X(uint64_t, nodes_used, 384)           \
+    X(uint64_t, nodes_reserved, 392)       \
+    X(uint64_t, text_used, 400)            \
+    X(uint64_t, sites_used, 408)           \
+    X(uint64_t, generation, 416)           \
+    X(Reserved<24>, reserved_d, 424)       \
+    X(uint64_t, degraded, 448)             \
+    X(uint64_t, events_lost, 456)          \
+    X(uint64_t, stacks_truncated, 464)     \
+    X(uint64_t, stacks_cut_by_space, 472)  \
+    X(uint64_t, flamegraph_requests, 480)  \
     X(uint64_t, events_nested, 488)
 
 #define OFFHEAP_FIELD(type, name, offset) type name;
@@ -203,14 +205,15 @@ struct Header {
 };
 #undef OFFHEAP_FIELD
 
-#define OFFHEAP_STRUCTURES(X)                       \
-    X(Header, OFFHEAP_HEADER_FIELDS)                \
-    X(Event, OFFHEAP_EVENT_FIELDS)                  \
-    X(StackNode, OFFHEAP_STACK_NODE_FIELDS)         \
+#define OFFHEAP_STRUCTURES(X)               \
+    X(Header, OFFHEAP_HEADER_FIELDS)        \
+    X(Event, OFFHEAP_EVENT_FIELDS)          \
+    X(StackNode, OFFHEAP_STACK_NODE_FIELDS) \
     X(Site, OFFHEAP_SITE_FIELDS)
 
-#define OFFHEAP_CHECK(type, name, offset) \
-    static_assert(offsetof(Checked, name) == offset, #name " moved: mend its offset in the X-list, on purpose");
+#define OFFHEAP_CHECK(type, name, offset)            \
+    static_assert(offsetof(Checked, name) == offset, \
+                  #name " moved: mend its offset in the X-list, on purpose");
 #define OFFHEAP_CHECK_STRUCTURE(structure, fields) \
     namespace check_##structure {                  \
         using Checked = structure;                 \
@@ -230,7 +233,8 @@ constexpr uint64_t hash_text(uint64_t hash, const char* text) {
 
 constexpr uint64_t layout_hash() {
     uint64_t hash = 0xcbf29ce484222325ULL;
-#define OFFHEAP_HASH_FIELD(type, name, offset) hash = hash_text(hash_text(hash_text(hash, #type), #name), #offset);
+#define OFFHEAP_HASH_FIELD(type, name, offset) \
+    hash = hash_text(hash_text(hash_text(hash, #type), #name), #offset);
 #define OFFHEAP_HASH_STRUCTURE(structure, fields) \
     hash = hash_text(hash, #structure);           \
     fields(OFFHEAP_HASH_FIELD)
