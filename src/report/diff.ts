@@ -1,0 +1,62 @@
+import { formatChange, formatSeconds } from './bytes.js';
+import type { OwnerKind, Snapshot } from './schema.js';
+import { type Column, renderColumns } from './columns.js';
+import { printable } from './text.js';
+
+export interface OwnerChange {
+  owner: string;
+  kind: OwnerKind;
+  /** Bytes; positive is growth. */
+  bytes: number;
+  residentBytes: number;
+  mappings: number;
+}
+
+/** How each owner changed between two snapshots, most growth first; those that didn't change are left out. */
+export interface SnapshotDiff {
+  seconds: number;
+  owners: OwnerChange[];
+}
+
+export function diffSnapshots(
+  earlier: Pick<Snapshot, 'takenAt' | 'owners'>,
+  later: Pick<Snapshot, 'takenAt' | 'owners'>,
+): SnapshotDiff {
+  const changes = new Map<string, OwnerChange>();
+  const add = (snapshot: Pick<Snapshot, 'owners'>, sign: 1 | -1) => {
+    for (const { owner, kind, bytes, residentBytes, mappings } of snapshot.owners) {
+      const key = `${kind}\0${owner}`;
+      const change = changes.get(key) ?? { owner, kind, bytes: 0, residentBytes: 0, mappings: 0 };
+      change.bytes += sign * bytes;
+      change.residentBytes += sign * residentBytes;
+      change.mappings += sign * mappings;
+      changes.set(key, change);
+    }
+  };
+  add(later, 1);
+  add(earlier, -1);
+  return {
+    seconds: (Date.parse(later.takenAt) - Date.parse(earlier.takenAt)) / 1000,
+    owners: [...changes.values()]
+      .filter(({ bytes, residentBytes, mappings }) => bytes !== 0 || residentBytes !== 0 || mappings !== 0)
+      .sort((a, b) => b.bytes - a.bytes || b.residentBytes - a.residentBytes),
+  };
+}
+
+/** The diff as a terminal table of at most `columns` columns. */
+export function diffTable(diff: SnapshotDiff, columns: number): string {
+  const heading = `change over ${formatSeconds(diff.seconds)}`;
+  if (diff.owners.length === 0) return `${heading}: none`;
+  const table: Column<OwnerChange>[] = [
+    { title: 'OWNER', align: 'left', flexible: true, cell: (change) => printable(change.owner) },
+    { title: 'KIND', align: 'left', cell: (change) => change.kind },
+    { title: 'BYTES', align: 'right', cell: (change) => formatChange(change.bytes) },
+    { title: 'RESIDENT', align: 'right', cell: (change) => formatChange(change.residentBytes) },
+    {
+      title: 'MAPPINGS',
+      align: 'right',
+      cell: ({ mappings }) => (mappings > 0 ? `+${mappings}` : String(mappings)),
+    },
+  ];
+  return [heading, ...renderColumns(table, diff.owners, columns)].join('\n');
+}
