@@ -1,4 +1,4 @@
-import { fit, stringWidth } from './text.js';
+import { padTo, stringWidth } from './text.js';
 
 export interface Column<Row> {
   title: string;
@@ -19,8 +19,11 @@ export function renderColumns<Row>(
   rows: readonly Row[],
   available: number,
 ): string[] {
-  const texts = new Map(columns.map((column) => [column, [column.title, ...rows.map((row) => column.cell(row))]]));
-  const natural = (column: Column<Row>) => Math.max(...(texts.get(column) ?? []).map((text) => stringWidth(text)));
+  const texts = new Map(
+    columns.map((column) => [column, [column.title, ...rows.map((row) => column.cell(row))]]),
+  );
+  const natural = (column: Column<Row>) =>
+    Math.max(...(texts.get(column) ?? []).map((text) => stringWidth(text)));
   const shown = [...columns];
   const excess = () => {
     const least = shown.map((column) =>
@@ -46,9 +49,9 @@ export function renderColumns<Row>(
     missing -= less;
   });
   return Array.from({ length: rows.length + 1 }, (_, line) =>
-    fit(
+    padTo(
       shown
-        .map((column, index) => fit(texts.get(column)?.[line] ?? '', widths[index] ?? 0, column.align))
+        .map((column, index) => padTo(texts.get(column)?.[line] ?? '', widths[index] ?? 0, column.align))
         .join(GAP),
       available,
     ).trimEnd(),

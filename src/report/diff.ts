@@ -1,6 +1,6 @@
 import { formatChange, formatSeconds } from './bytes.js';
-import type { OwnerKind, Snapshot } from './schema.js';
 import { type Column, renderColumns } from './columns.js';
+import type { OwnerKind, Snapshot } from './schema.js';
 import { printable } from './text.js';
 
 export interface OwnerChange {

@@ -11,7 +11,7 @@ const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
 export function printable(text: string): string {
   return text.replace(
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach the terminal.
-    /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]/gu,
+    /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]/gu,
     (character) => `\\x${(character.codePointAt(0) ?? 0).toString(16).padStart(2, '0')}`,
   );
 }
@@ -32,7 +32,7 @@ export function cut(text: string, columns: number): string {
 }
 
 /** Exactly `columns` wide: cut or padded. */
-export function fit(text: string, columns: number, align: 'left' | 'right' = 'left'): string {
+export function padTo(text: string, columns: number, align: 'left' | 'right' = 'left'): string {
   const shown = cut(text, columns);
   const padding = ' '.repeat(Math.max(0, columns - stringWidth(shown)));
   return align === 'left' ? shown + padding : padding + shown;

@@ -1,0 +1,47 @@
+import { formatBytes, formatCount, formatPercent } from './bytes.js';
+import type { Completeness, Snapshot } from './schema.js';
+
+/**
+ * One line for each way in which the picture has gaps; none where it has no gap. Every report prints them:
+ * what is lost or unknown is a number, never a silence.
+ */
+export function completenessLines(snapshot: Pick<Snapshot, 'completeness' | 'rss'>): string[] {
+  const { completeness, rss } = snapshot;
+  return [...losses(completeness), ...unexplained(completeness, rss), ...completeness.degraded];
+}
+
+/** "312,004 mapping events, none lost": the one line where nothing is missing either. */
+export function recordedLine(completeness: Completeness): string {
+  const events = formatCount(completeness.mappingEvents, 'mapping event');
+  const lost = completeness.mappingEventsLost;
+  return `${events}, ${lost === 0 ? 'none' : lost.toLocaleString('en-US')} lost`;
+}
+
+function losses(completeness: Completeness): string[] {
+  const lines: string[] = [];
+  const { mappingEventsLost, heapEventsLost, truncatedStacks, sitesOverwritten } = completeness;
+  if (mappingEventsLost > 0) {
+    lines.push(`${formatCount(mappingEventsLost, 'mapping event')} lost: live bytes and owners may be wrong`);
+  }
+  if (heapEventsLost > 0) lines.push(`${formatCount(heapEventsLost, 'heap event')} lost`);
+  if (truncatedStacks > 0) lines.push(`${formatCount(truncatedStacks, 'stack')} truncated`);
+  if (sitesOverwritten > 0) {
+    lines.push(
+      `${formatCount(sitesOverwritten, 'system-call site')} overwritten by other code: calls there are unseen`,
+    );
+  }
+  return lines;
+}
+
+function unexplained(completeness: Completeness, rss: Snapshot['rss']): string[] {
+  const lines: string[] = [];
+  if (completeness.unexplainedBytes > 0) {
+    lines.push(
+      `${formatBytes(completeness.unexplainedBytes)} unexplained: the ledger knows no event for them`,
+    );
+  }
+  if (rss.totalBytes > 0 && rss.explainedPercent < 100) {
+    lines.push(`${formatPercent(rss.explainedPercent)} of resident anonymous memory is explained`);
+  }
+  return lines;
+}

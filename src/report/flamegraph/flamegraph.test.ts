@@ -1,0 +1,134 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { sampleSnapshot } from '../sample.js';
+import type { Snapshot } from '../schema.js';
+import { callTree } from '../tree.js';
+import { renderFlamegraph } from './flamegraph.js';
+import { fold, NO_STACK } from './fold.js';
+
+const total = (snapshot: Snapshot) => snapshot.mappings.reduce((sum, { bytes }) => sum + bytes, 0);
+const weights = (text: string) =>
+  text.split('\n').reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+
+test('folded: root first, the enclosing operation at the tip, bytes as weight', () => {
+  const ucx =
+    'main;_PyObject_Free;ucm_munmap;ucm_event_dispatch;ucs_rcache_unmapped_callback;ucs_mpool_grow;' +
+    'ucs_rcache_mp_chunk_alloc;ucm_orig_mmap_syscall;syscall;[mmap inside munmap]';
+  expect(renderFlamegraph(sampleSnapshot(), 'folded').split('\n')).toEqual([
+    `python3 decode.py (pid 4242);${ucx} 57741312`,
+    'python3 decode.py (pid 4242);main;malloc;sbrk 4194304',
+    `python3 decode.py (pid 4242);${NO_STACK};[stack] 135168`,
+    '',
+  ]);
+});
+
+const names = fc.oneof(
+  fc.constantFrom('main', 'a;b', 'c\nd', ' ', '<script>'),
+  fc.string({ unit: 'binary' }),
+);
+const snapshots = fc
+  .array(
+    fc.record({
+      bytes: fc.integer({ min: 1, max: 2 ** 40 }),
+      stack: fc.integer({ min: 0, max: 4 }),
+      enclosing: fc.option(fc.constantFrom('munmap', 'brk')),
+    }),
+    { maxLength: 30 },
+  )
+  .chain((mappings) =>
+    fc.array(fc.array(names, { maxLength: 5 }), { minLength: 5, maxLength: 5 }).map((stacks) => {
+      const snapshot = sampleSnapshot(1);
+      const [like] = snapshot.mappings;
+      const [frame] = snapshot.stacks[1] ?? [];
+      snapshot.mappings = mappings.map((mapping) => ({ ...like!, ...mapping }));
+      snapshot.stacks = Object.fromEntries(
+        stacks.map((functions, id) => [id, functions.map((name) => ({ ...frame!, function: name }))]),
+      );
+      return snapshot;
+    }),
+  );
+
+test('the folded bytes are those of the snapshot, to the byte', () => {
+  fc.assert(
+    fc.property(snapshots, (snapshot) => {
+      expect(fold(snapshot).root.bytes).toBe(total(snapshot));
+      expect(weights(renderFlamegraph(snapshot, 'folded'))).toBe(total(snapshot));
+    }),
+  );
+});
+
+test('growth and shrinkage together are the difference of the two snapshots', () => {
+  fc.assert(
+    fc.property(snapshots, snapshots, (before, after) => {
+      const { root, shrunkBytes } = fold(after, before);
+      expect(root.bytes - shrunkBytes).toBe(total(after) - total(before));
+    }),
+  );
+});
+
+test('growth shows what grew only', () => {
+  const text = renderFlamegraph(sampleSnapshot(381), 'folded', sampleSnapshot(281));
+  expect(text.trimEnd().split('\n')).toHaveLength(1);
+  expect(weights(text)).toBe(100 * 151_552);
+});
+
+test('the kinds: owners by their kind, what they were reached through is plumbing', () => {
+  const kinds = new Map<string, string>();
+  const pending = [fold(sampleSnapshot()).root];
+  for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
+    kinds.set(node.name, node.kind);
+    pending.push(...node.children.values());
+  }
+  expect(Object.fromEntries(kinds)).toMatchObject({
+    syscall: 'plumbing',
+    ucm_munmap: 'plumbing',
+    ucs_mpool_grow: 'library',
+    '[mmap inside munmap]': 'enclosed',
+    main: 'program',
+  });
+});
+
+test.each(['svg', 'html'] as const)('%s: hostile names stay text', (format) => {
+  const hostile = `</title><script>alert('1')</script>]]>&"\u0000`;
+  const snapshot = sampleSnapshot(1);
+  snapshot.process.command = [hostile];
+  snapshot.completeness.degraded = [hostile];
+  for (const frame of snapshot.stacks[1] ?? []) {
+    frame.function = hostile;
+    frame.module = hostile;
+  }
+  for (const each of [...snapshot.owners, ...snapshot.mappings]) each.owner = hostile;
+  const file = renderFlamegraph(snapshot, format);
+  expect(file.includes('<script>alert')).toBe(false);
+  expect(file.includes('&lt;script&gt;alert(&#39;1&#39;)')).toBe(true);
+  expect(file.match(/<script>/g)).toHaveLength(1);
+  expect(file.includes('\u0000')).toBe(false);
+});
+
+test.each(['svg', 'html'] as const)('%s: self-contained, with heading, bytes and every gap', (format) => {
+  const snapshot = sampleSnapshot();
+  snapshot.completeness.mappingEventsLost = 7;
+  const file = renderFlamegraph(snapshot, format);
+  expect(file).not.toMatch(/(src|href)=|url\(|@import|https?:(?!\/\/www\.w3\.org\/2000\/svg)/);
+  expect(file).toContain('python3 decode.py (pid 4242)');
+  expect(file).toContain('57.7 MB · 93.0 % · 381 mappings');
+  expect(file).toContain('7 mapping events lost');
+});
+
+test('recursion deeper than any picture is cut, said, and breaks nothing', () => {
+  const snapshot = sampleSnapshot(1);
+  const [frame] = snapshot.stacks[1] ?? [];
+  snapshot.stacks[1] = Array.from({ length: 20_000 }, () => frame!);
+  expect(weights(renderFlamegraph(snapshot, 'folded'))).toBe(total(snapshot));
+  expect(renderFlamegraph(snapshot, 'svg')).toContain('1 tower too deep to draw whole');
+});
+
+test('the call tree indents at branches and sums the small ones', () => {
+  const tree = callTree(sampleSnapshot(), { columns: 70, leastPercent: 1 });
+  expect(tree.split('\n').slice(0, 4)).toEqual([
+    '  62.1 MB 100.0 %  python3 decode.py (pid 4242)',
+    ' 135.2 kB            … 1 more',
+    '  61.9 MB  99.8 %    main (python3.11)',
+    '  57.7 MB  93.0 %      _PyObject_Free (python3.11)',
+  ]);
+});

@@ -1,0 +1,42 @@
+import { formatBytes, formatCount, formatPercent, percentOf } from '../bytes.js';
+import { type FrameKind, KIND_TEXTS } from './kind.js';
+import type { Box, Layout } from './layout.js';
+import { escapeMarkup } from './markup.js';
+import { variantOf } from './palette.js';
+
+export const ROW_PIXELS = 19;
+
+/**
+ * The frames as SVG, root at the bottom, `top` pixels down. Positions are percentages and each frame is an `svg` of
+ * its own, which clips its text: the picture fits any width without measuring fonts.
+ */
+export function frameElements({ boxes, rows }: Layout, top: number): string {
+  const total = boxes[0]?.node.bytes ?? 0;
+  return boxes.map((box) => frameElement(box, total, top + (rows - 1 - box.depth) * ROW_PIXELS)).join('\n');
+}
+
+function frameElement({ node, depth, startBytes }: Box, total: number, y: number): string {
+  const { name, detail, kind, bytes, mappings } = node;
+  const share = formatPercent(percentOf(bytes, total));
+  const hover = `${name}\n${detail}\n${formatBytes(bytes)} · ${share} · ${formatCount(mappings, 'mapping')}`;
+  const variant = kind === 'process' || kind === 'enclosed' ? 0 : variantOf(detail);
+  return [
+    `<svg class="frame ${kind} v${variant}" data-depth="${depth}" data-start="${startBytes}" data-bytes="${bytes}"`,
+    ` x="${percentage(startBytes, total)}" y="${y}" width="${percentage(bytes, total)}" height="${ROW_PIXELS}">`,
+    `<title>${escapeMarkup(hover)}</title>`,
+    `<rect width="100%" height="${ROW_PIXELS - 1}" rx="2"/>`,
+    `<text x="4" y="13">${escapeMarkup(name)}</text></svg>`,
+  ].join('');
+}
+
+/** The kinds that the picture shows, in a fixed order. */
+export function shownKinds({ boxes }: Layout): { kind: FrameKind; text: string }[] {
+  const present = new Set(boxes.map(({ node }) => node.kind));
+  return (Object.keys(KIND_TEXTS) as FrameKind[])
+    .filter((kind) => present.has(kind) && kind !== 'process')
+    .map((kind) => ({ kind, text: KIND_TEXTS[kind] }));
+}
+
+function percentage(part: number, whole: number): string {
+  return `${percentOf(part, whole).toFixed(4)}%`;
+}

@@ -1,0 +1,27 @@
+import type { Snapshot } from './schema.js';
+import { type StackSite, stackSites } from './stacks.js';
+
+/** What a screen needs of a snapshot: everything but the single mappings, which can be hundreds of thousands. */
+export type Overview = Omit<Snapshot, 'schema' | 'mappings' | 'stacks' | 'heap' | 'hints'> & {
+  /** The largest stacks of each owner; most bytes first. */
+  sites: StackSite[];
+};
+
+const SITES_PER_OWNER = 8;
+
+export function overviewOf(snapshot: Snapshot): Overview {
+  const { process, takenAt, observedSeconds, completeness, rss, owners } = snapshot;
+  const taken = new Map<string, number>();
+  const sites = stackSites(snapshot).filter(({ kind, owner }) => {
+    const key = ownerKey({ kind, owner });
+    const count = (taken.get(key) ?? 0) + 1;
+    taken.set(key, count);
+    return count <= SITES_PER_OWNER;
+  });
+  return { process, takenAt, observedSeconds, completeness, rss, owners, sites };
+}
+
+/** An owner's identity: a library and an allocator of the same name are two owners. */
+export function ownerKey({ owner, kind }: { owner: string; kind: string }): string {
+  return `${kind}\0${owner}`;
+}

@@ -1,0 +1,84 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { overviewOf } from './overview.js';
+import { sampleSnapshot } from './sample.js';
+import { reportTable } from './table.js';
+import { stringWidth } from './text.js';
+
+test('the report names the owner, its growth, its stack and the enclosing operation', () => {
+  expect(reportTable(overviewOf(sampleSnapshot()), { columns: 100, stacks: 1 })).toBe(
+    [
+      'python3 decode.py (pid 4242), running, observed 1 min 01 s',
+      'resident 76.0 MB · anonymous 62.0 MB · explained 100.0 % · 1,014,072 mapping events, none lost',
+      '',
+      'OWNER         KIND           LIVE  RESIDENT         GROWTH  MAPPINGS   SHARE',
+      'libucs.so.0   library     57.7 MB   57.7 MB  +419.4 MB/min       381  93.0 %',
+      'glibc malloc  allocator   4.19 MB   4.19 MB              0         1   6.8 %',
+      '[stack]       stack      135.2 kB  135.2 kB              0         1   0.2 %',
+      '',
+      'libucs.so.0: 57.7 MB in 381 mappings, mapped inside munmap',
+      '    syscall (libc.so.6)',
+      '    ucm_orig_mmap_syscall (libucm.so.0)',
+      '    ucs_rcache_mp_chunk_alloc (libucs.so.0)',
+      '    ucs_mpool_grow (libucs.so.0)',
+      '    ucs_rcache_unmapped_callback (libucs.so.0)',
+      '    ucm_event_dispatch (libucm.so.0)',
+      '    ucm_munmap (libucm.so.0)',
+      '    _PyObject_Free (python3.11)',
+      '    main (python3.11)',
+    ].join('\n'),
+  );
+});
+
+test('every gap has a line', () => {
+  const snapshot = sampleSnapshot(1);
+  Object.assign(snapshot.completeness, {
+    mappingEventsLost: 3,
+    heapEventsLost: 1,
+    truncatedStacks: 2,
+    sitesOverwritten: 1,
+    unexplainedBytes: 8192,
+    degraded: ['the table of stacks is full; later stacks are cut'],
+  });
+  snapshot.rss.explainedPercent = 99.99;
+  const gaps = reportTable(overviewOf(snapshot), { columns: 200 })
+    .split('\n')
+    .filter((line) => line.startsWith('! '));
+  expect(gaps).toEqual([
+    '! 3 mapping events lost: live bytes and owners may be wrong',
+    '! 1 heap event lost',
+    '! 2 stacks truncated',
+    '! 1 system-call site overwritten by other code: calls there are unseen',
+    '! 8.19 kB unexplained: the ledger knows no event for them',
+    '! 99.9 % of resident anonymous memory is explained',
+    '! the table of stacks is full; later stacks are cut',
+  ]);
+});
+
+test('no line is wider than the terminal, and no name reaches it raw', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), fc.integer({ min: 50, max: 160 }), (name, columns) => {
+      const snapshot = sampleSnapshot(2);
+      for (const owner of snapshot.owners) owner.owner = name;
+      for (const mapping of snapshot.mappings) mapping.owner = name;
+      for (const frame of snapshot.stacks[1] ?? []) frame.function = name;
+      snapshot.process.command = [name];
+      const text = reportTable(overviewOf(snapshot), { columns });
+      for (const line of text.split('\n')) expect(stringWidth(line)).toBeLessThanOrEqual(columns);
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: their absence is what is tested.
+      expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+    }),
+  );
+});
+
+test('colours come only when asked for', () => {
+  const overview = overviewOf(sampleSnapshot());
+  expect(reportTable(overview, { columns: 80 })).not.toContain('\u001b');
+  expect(reportTable(overview, { columns: 80, colors: true })).toContain('\u001b[1m');
+});
+
+test('a deep stack loses its middle and says how much', () => {
+  const text = reportTable(overviewOf(sampleSnapshot()), { columns: 80, stacks: 1, frames: 5 });
+  expect(text).toContain('… 5 more frames');
+  expect(text).toContain('main (python3.11)');
+});
