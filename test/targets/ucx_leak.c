@@ -1,0 +1,130 @@
+// ucx_leak LIBUCP ITERATIONS [reuse]
+//
+// UCX's registration cache grows inside every munmap of the program that loaded it: register one buffer, then
+// map, touch and unmap. No RDMA device is needed, nor UCX's headers: the few structures are declared here.
+//
+// With `reuse`, a second registration then drains the queue and the loop runs again: the pool's memory is
+// used anew.
+#include <dlfcn.h>
+#include <malloc.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { kApiMajor = 1, kApiMinor = 13, kFeatureRma = 1 << 1 };
+enum { kBufferBytes = 16 << 20, kChurnBytes = 64 << 10 };
+
+// ucp_params_t and ucp_mem_map_params_t; a field that field_mask leaves out is not read, later versions
+// append.
+struct ucp_params {
+    uint64_t field_mask, features;
+    uint64_t unused[12];
+};
+struct ucp_mem_map_params {
+    uint64_t field_mask;
+    void* address;
+    size_t length;
+    unsigned flags, protection;
+    uint64_t unused[8];
+};
+
+static int (*ucp_config_read)(const char*, const char*, void**);
+static void (*ucp_config_release)(void*);
+static int (*ucp_init_version)(unsigned, unsigned, const struct ucp_params*, void*, void**);
+static int (*ucp_mem_map)(void*, const struct ucp_mem_map_params*, void**);
+static void* context;
+
+static void* resolve(void* library, const char* name) {
+    void* symbol = dlsym(library, name);
+    if (symbol == NULL) {
+        fprintf(stderr, "ucx_leak: %s\n", dlerror());
+        exit(1);
+    }
+    return symbol;
+}
+
+static void check(int status, const char* what) {
+    if (status == 0) return;
+    fprintf(stderr, "ucx_leak: %s failed with status %d\n", what, status);
+    exit(1);
+}
+
+static void load_ucx(const char* path) {
+    void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL) {
+        fprintf(stderr, "ucx_leak: %s\n", dlerror());
+        exit(1);
+    }
+    ucp_config_read = resolve(library, "ucp_config_read");
+    ucp_config_release = resolve(library, "ucp_config_release");
+    ucp_init_version = resolve(library, "ucp_init_version");
+    ucp_mem_map = resolve(library, "ucp_mem_map");
+
+    void* config = NULL;
+    check(ucp_config_read(NULL, NULL, &config), "ucp_config_read");
+    struct ucp_params parameters = {.field_mask = 1, .features = kFeatureRma};
+    check(ucp_init_version(kApiMajor, kApiMinor, &parameters, config, &context), "ucp_init");
+    ucp_config_release(config);
+}
+
+static void* register_memory(void* address, size_t bytes) {
+    struct ucp_mem_map_params parameters = {.field_mask = 1 | 2, .address = address, .length = bytes};
+    void* handle = NULL;
+    check(ucp_mem_map(context, &parameters, &handle), "ucp_mem_map");
+    return handle;
+}
+
+static void* new_buffer(void) {
+    void* buffer = mmap(NULL, kBufferBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (buffer == MAP_FAILED) abort();
+    return memset(buffer, 1, kBufferBytes);
+}
+
+// Not inlined and with a use of munmap's result, so that it stands on the stack below munmap.
+__attribute__((noinline)) static void churn_once(void) {
+    char* block = mmap(NULL, kChurnBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (block == MAP_FAILED) abort();
+    block[0] = 1;
+    if (munmap(block, kChurnBytes) != 0) abort();
+}
+
+static long resident_kib(void) {
+    long pages = 0;
+    FILE* file = fopen("/proc/self/statm", "r");
+    if (file == NULL || fscanf(file, "%*s %ld", &pages) != 1) abort();
+    fclose(file);
+    return pages * 4;
+}
+
+static void report(const char* when) {
+    struct mallinfo2 heap = mallinfo2();
+    printf("%s rss_kib=%ld heap_bytes=%zu\n", when, resident_kib(), heap.uordblks + heap.hblkhd);
+    fflush(stdout);
+}
+
+int main(int argc, char** argv) {
+    if (argc < 3) {
+        fprintf(stderr, "usage: ucx_leak LIBUCP ITERATIONS [reuse]\n");
+        return 2;
+    }
+    const long iterations = atol(argv[2]);
+    const int reuse = argc > 3 && strcmp(argv[3], "reuse") == 0;
+    load_ucx(argv[1]);
+    register_memory(new_buffer(), kBufferBytes);
+
+    printf("READY\n");
+    report("before");
+    for (long i = 0; i < iterations; ++i) churn_once();
+    report("after");
+
+    if (reuse) {
+        register_memory(new_buffer(), kBufferBytes);
+        report("drained");
+        for (long i = 0; i < iterations; ++i) churn_once();
+        report("again");
+    }
+    return 0;
+}
