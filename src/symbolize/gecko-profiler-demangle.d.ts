@@ -1,0 +1,19 @@
+/** The package's typed entry imports WebAssembly as a module, which Node takes only under a flag; this is its inner one. */
+declare module 'gecko-profiler-demangle/index_bg.js' {
+  export function __wbg_set_wasm(exports: unknown): void;
+  export function demangle_any(name: string): string;
+}
+
+/** The part of the WebAssembly API that is used; Node's types leave it to the browser's. */
+declare namespace WebAssembly {
+  class Module {
+    constructor(bytes: Uint8Array);
+  }
+  class Instance {
+    constructor(module: Module, imports: object);
+    readonly exports: object;
+  }
+  interface Memory {
+    grow(pages: number): number;
+  }
+}

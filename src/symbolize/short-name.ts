@@ -1,0 +1,88 @@
+const LONGEST_NAME = 160;
+const OPERATOR = /operator(?:\(\)|\[\]|<=>|<<=|>>=|->\*|<<|>>|->|&&|\|\||\+\+|--|[-+*/%^&|]=?|[<>=!]=?|~|,)/y;
+const AFTER_PARAMETERS = /(?: (?:const|volatile|noexcept|restrict)|\s?&&?)*/y;
+const ANONYMOUS = '(anonymous namespace)';
+const CLONE = ' [clone ';
+
+/**
+ * A function's demangled C++ name as people say it: without parameters, qualifiers and clone marks; template arguments
+ * stay unless the name grows too long for a line. A name that can't be read so comes back whole.
+ */
+export function shortCppName(name: string): string {
+  const parts = split(name);
+  if (parts === null) return name;
+  const whole = parts.map(({ text }) => text).join('');
+  if (whole.length <= LONGEST_NAME) return whole || name;
+  return parts.map(({ text, isTemplate }) => (isTemplate ? '<…>' : text)).join('');
+}
+
+/** A C name without the marks of the compiler's copies (.cold, .part.0, .constprop.0), which are one function. */
+export function shortCName(name: string): string {
+  return name.replace(/(?:\.(?:cold|part|isra|constprop|lto_priv|llvm|localalias)(?:\.\d+)*)+$/, '') || name;
+}
+
+interface Part {
+  text: string;
+  isTemplate: boolean;
+}
+
+function split(name: string): Part[] | null {
+  const parts: Part[] = [];
+  let text = '';
+  for (let at = 0; at < name.length; ) {
+    const char = name[at]!;
+    if (char === 'o' && !/\w/.test(name[at - 1] ?? '')) {
+      OPERATOR.lastIndex = at;
+      const operator = OPERATOR.exec(name)?.[0];
+      if (operator !== undefined) {
+        text += operator;
+        at += operator.length;
+        continue;
+      }
+    }
+    if (name.startsWith(ANONYMOUS, at)) {
+      text += ANONYMOUS;
+      at += ANONYMOUS.length;
+    } else if (char === '(') {
+      const end = closing(name, at);
+      if (end === null) return null;
+      AFTER_PARAMETERS.lastIndex = end;
+      at = end + AFTER_PARAMETERS.exec(name)![0].length;
+    } else if (char === '<' || char === '{') {
+      const end = closing(name, at);
+      if (end === null) return null;
+      if (text !== '') parts.push({ text, isTemplate: false });
+      text = '';
+      parts.push({ text: name.slice(at, end), isTemplate: char === '<' });
+      at = end;
+    } else if (name.startsWith(CLONE, at)) {
+      break;
+    } else {
+      text += char;
+      at++;
+    }
+  }
+  if (text !== '') parts.push({ text, isTemplate: false });
+  return parts;
+}
+
+/** One past the bracket that closes the one at `start`; null where there is none. */
+function closing(name: string, start: number): number | null {
+  const open: string[] = [];
+  for (let at = start; at < name.length; at++) {
+    const char = name[at]!;
+    if (char === '(' || char === '{' || char === '[') open.push(char);
+    else if (char === '<') {
+      if (!/operator<?$/.test(name.slice(Math.max(0, at - 9), at))) open.push(char);
+    } else if (char === '>') {
+      // An arrow, and a comparison within an expression's parentheses, close nothing.
+      if (open.at(-1) === '<' && name[at - 1] !== '-') open.pop();
+    } else if (char === ')' || char === '}' || char === ']') {
+      // A comparison may have left its bracket open.
+      while (open.length > 0 && open.at(-1) === '<') open.pop();
+      open.pop();
+    }
+    if (open.length === 0) return at + 1;
+  }
+  return null;
+}
