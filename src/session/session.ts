@@ -1,27 +1,9 @@
+import type { SnapshotDiff } from '../report/diff.js';
+import type { FlamegraphFormat } from '../report/flamegraph/flamegraph.js';
 import type { Snapshot, SnapshotMapping, SnapshotOwner } from '../report/schema.js';
+import type { StackSite } from '../report/stacks.js';
 
-/** What `diff` says: how each owner changed since a mark. Bytes; positive is growth. */
-export interface SnapshotDiff {
-  seconds: number;
-  owners: {
-    owner: string;
-    kind: SnapshotOwner['kind'];
-    bytes: number;
-    residentBytes: number;
-    mappings: number;
-  }[];
-}
-
-export interface StackSite {
-  stack: number;
-  owner: string;
-  kind: SnapshotOwner['kind'];
-  enclosing: string | null;
-  bytes: number;
-  mappings: number;
-  /** Leaf first, `function (module)`. */
-  frames: string[];
-}
+export type { FlamegraphFormat, SnapshotDiff, StackSite };
 
 export interface LedgerView {
   byOwner(): SnapshotOwner[];
@@ -29,8 +11,6 @@ export interface LedgerView {
   at(address: number | string): SnapshotMapping | undefined;
   mark(): Snapshot;
 }
-
-export type FlamegraphFormat = 'svg' | 'html' | 'folded';
 
 export interface FlamegraphOptions {
   format?: FlamegraphFormat;

@@ -10,7 +10,7 @@ const HUES: Record<FrameKind, readonly [hue: number, saturation: number]> = {
   kernel: [0, 55],
   plumbing: [220, 8],
   enclosed: [318, 62],
-  unknown: [220, 5],
+  unknown: [275, 22],
 };
 
 export const VARIANTS = 3;
@@ -22,11 +22,11 @@ export function variantOf(module: string): number {
   return hash % VARIANTS;
 }
 
-function fills(lightest: number, step: number): string {
+function fills(lightest: number, plumbing: number, step: number): string {
   return Object.entries(HUES)
     .flatMap(([kind, [hue, saturation]]) =>
       Array.from({ length: VARIANTS }, (_, variant) => {
-        const lightness = lightest - variant * step;
+        const lightness = (kind === 'plumbing' ? plumbing : lightest) - variant * step;
         return `.${kind}.v${variant}>rect{fill:hsl(${hue},${saturation}%,${lightness}%)}`;
       }),
     )
@@ -43,14 +43,14 @@ export const FLAME_STYLE = `
 .flame .paper{fill:#fff}
 .frame{cursor:pointer}
 .frame>rect{stroke:#fff;stroke-width:1}
-.frame.plumbing>text{fill:#6e7781}
+.frame.plumbing>text{fill:#57606a}
 .frame.enclosed>rect{stroke:#8a1f6a;stroke-dasharray:4 2}
 .frame:hover>rect{stroke:#1b1f24}
 .frame.outside{display:none}
 .frame.below{opacity:.55}
 .searching .frame:not(.match)>rect{opacity:.3}
 .frame.match>rect{stroke:#1b1f24;stroke-width:2}
-${fills(76, 5)}
+${fills(76, 92, 3)}
 @media (prefers-color-scheme:dark){
 .flame{background:#0f1318}
 .flame text{fill:#e6edf3}
@@ -60,5 +60,5 @@ ${fills(76, 5)}
 .frame>rect,.frame.match>rect{stroke:#0f1318}
 .frame.plumbing>text{fill:#9aa5b1}
 .frame:hover>rect,.frame.match>rect{stroke:#fff}
-${fills(38, 5)}
+${fills(38, 20, 3)}
 }`;
