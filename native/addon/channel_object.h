@@ -1,0 +1,38 @@
+// A channel as a JavaScript object. Positions and offsets are numbers; failures are thrown with their `code`.
+#pragma once
+
+#include <napi.h>
+
+#include "native/addon/channel_file.h"
+#include "native/addon/ring_reader.h"
+
+namespace offheap::addon {
+
+class ChannelObject : public Napi::ObjectWrap<ChannelObject> {
+  public:
+    static Napi::Function define(Napi::Env env);
+    explicit ChannelObject(const Napi::CallbackInfo& info);
+
+  private:
+    Napi::Value header(const Napi::CallbackInfo& info);
+    Napi::Value claim(const Napi::CallbackInfo& info);
+    Napi::Value drain(const Napi::CallbackInfo& info);
+    Napi::Value skip(const Napi::CallbackInfo& info);
+    Napi::Value free(const Napi::CallbackInfo& info);
+    Napi::Value beat(const Napi::CallbackInfo& info);
+    Napi::Value nodes(const Napi::CallbackInfo& info);
+    Napi::Value sites(const Napi::CallbackInfo& info);
+    Napi::Value text(const Napi::CallbackInfo& info);
+    Napi::Value text_bytes(const Napi::CallbackInfo& info);
+    Napi::Value close(const Napi::CallbackInfo& info);
+
+    // False, with a JavaScript exception pending, when the channel was closed.
+    bool usable(Napi::Env env) const;
+    // Entries [from, to) of a section, clamped to what it can hold, as raw bytes.
+    Napi::Value entries(const Napi::CallbackInfo& info, const Section& section, size_t entry_bytes);
+
+    ChannelFile file_;
+    RingReader ring_{file_};
+};
+
+}  // namespace offheap::addon

@@ -1,0 +1,40 @@
+// One page of a file that somebody else may truncate at any time, mapped for atomic stores.
+//
+// A store behind the end of the file raises SIGBUS. No check beforehand can rule that out (the file may
+// shrink between check and store) and pwrite() promises no 8-byte atomicity to the target's threads, so the
+// fault itself is caught: the handler puts a private page in its place, the store is repeated there, and
+// reported as failed. A SIGBUS anywhere else goes to whoever handled it before.
+#pragma once
+
+#include <stdint.h>
+
+namespace offheap::addon {
+
+class GuardedPage {
+  public:
+    GuardedPage() = default;
+    GuardedPage(const GuardedPage&) = delete;
+    GuardedPage& operator=(const GuardedPage&) = delete;
+    ~GuardedPage() { unmap(); }
+
+    // Maps the file's first page; false where the kernel refuses.
+    bool map(int file);
+    void unmap();
+    bool mapped() const { return base_ != nullptr; }
+
+    // Each is one atomic access at `offset_bytes`; false once the page has gone.
+    bool store_release(uint64_t offset_bytes, uint64_t value);
+    bool store_release(uint64_t offset_bytes, uint32_t value);
+    bool load(uint64_t offset_bytes, uint32_t& value);
+    // Where the word is `expected`, makes it `desired`; `expected` becomes what was found.
+    bool compare_exchange(uint64_t offset_bytes, uint32_t& expected, uint32_t desired);
+
+  private:
+    template <typename Access>
+    bool guarded(Access access);
+
+    uint8_t* base_ = nullptr;
+    bool gone_ = false;
+};
+
+}  // namespace offheap::addon

@@ -1,0 +1,134 @@
+#include "native/addon/ring_reader.h"
+
+#include <string.h>
+
+#include <algorithm>
+#include <atomic>
+
+namespace offheap::addon {
+namespace {
+
+using wire::Event;
+using wire::Header;
+
+constexpr char kTruncated[] = "the channel was truncated while it was read";
+
+uint64_t sequence_at(const uint8_t* buffer, uint64_t slot) {
+    uint64_t sequence;
+    memcpy(&sequence, buffer + slot * sizeof(Event) + offsetof(Event, sequence), sizeof sequence);
+    return sequence;
+}
+
+}  // namespace
+
+MaybeFailure RingReader::rewind() {
+    uint64_t tail = 0;
+    if (auto failure = file_.read(offsetof(Header, ring_tail), &tail, sizeof tail)) return failure;
+    position_ = freed_ = tail;
+    return {};
+}
+
+MaybeFailure RingReader::claim(uint32_t expected, uint32_t process_id, uint32_t& found) {
+    if (!page_.mapped() && !page_.map(file_.descriptor())) return damaged("the channel can't be mapped");
+    found = expected;
+    if (!page_.compare_exchange(offsetof(Header, consumer_lock), found, process_id))
+        return damaged(kTruncated);
+    if (found != expected) return {};
+    process_id_ = process_id;
+    // The previous consumer may have freed records since this file was opened.
+    return rewind();
+}
+
+MaybeFailure RingReader::check_claim() {
+    uint32_t holder = 0;
+    if (process_id_ == 0) return Failure{kChannelBusy, "the channel is read only: it was not claimed"};
+    if (!page_.load(offsetof(Header, consumer_lock), holder)) return damaged(kTruncated);
+    if (holder != process_id_) {
+        return Failure{kChannelBusy, "another collector, process " + std::to_string(holder) +
+                                         ", has taken the channel over"};
+    }
+    return {};
+}
+
+MaybeFailure RingReader::release() {
+    if (process_id_ == 0) return {};
+    uint32_t expected = process_id_;
+    process_id_ = 0;
+    if (!page_.compare_exchange(offsetof(Header, consumer_lock), expected, 0)) return damaged(kTruncated);
+    return {};
+}
+
+MaybeFailure RingReader::read_slots(uint64_t position, uint64_t count, uint8_t* buffer) const {
+    const uint64_t capacity = file_.ring().capacity;
+    while (count > 0) {
+        const uint64_t slot = position & (capacity - 1);
+        const uint64_t run = std::min(count, capacity - slot);
+        if (auto failure =
+                file_.read(file_.ring().offset_bytes + slot * sizeof(Event), buffer, run * sizeof(Event))) {
+            return failure;
+        }
+        position += run;
+        count -= run;
+        buffer += run * sizeof(Event);
+    }
+    return {};
+}
+
+MaybeFailure RingReader::drain(uint8_t* buffer, uint64_t slots, Drained& drained) {
+    uint64_t head = 0;
+    if (process_id_ == 0) return check_claim();
+    if (auto failure = file_.read(offsetof(Header, ring_head), &head, sizeof head)) return failure;
+    if (head < position_ || head - freed_ > file_.ring().capacity) {
+        // So it looks, too, where another collector took over and frees slots now.
+        if (auto failure = check_claim()) return failure;
+        return damaged("the channel is damaged: its ring positions make no sense");
+    }
+    const uint64_t count = std::min(head - position_, slots);
+    if (auto failure = read_slots(position_, count, buffer)) return failure;
+
+    // A later or impossible sequence: the slot was overwritten, its record is lost.
+    uint64_t first = 0;
+    while (first < count && sequence_at(buffer, first) > position_ + first + 1) ++first;
+    uint64_t end = first;
+    while (end < count && sequence_at(buffer, end) == position_ + end + 1) ++end;
+    drained.blocked = false;
+    for (uint64_t later = end + 1; end == first && later < count && !drained.blocked; ++later) {
+        drained.blocked = sequence_at(buffer, later) == position_ + later + 1;
+    }
+
+    // The first copy proved [commit] for these slots, but promises nothing about their fields: the kernel's
+    // copy may have read a field before the producer wrote it and the sequence after. A copy that starts now
+    // can't.
+    std::atomic_thread_fence(std::memory_order_acquire);  // [commit]
+    if (auto failure = read_slots(position_ + first, end - first, buffer)) return failure;
+    uint64_t events = 0;
+    while (events < end - first && sequence_at(buffer, events) == position_ + first + events + 1) ++events;
+
+    position_ += first + events;
+    drained.lost = first;
+    drained.events = events;
+    drained.position = position_;
+    drained.waiting = head - position_;
+    return {};
+}
+
+MaybeFailure RingReader::free_until(uint64_t position) {
+    if (position <= freed_) return {};
+    if (auto failure = check_claim()) return failure;
+    if (!page_.store_release(offsetof(Header, ring_tail), std::min(position, position_))) {  // [free]
+        return damaged(kTruncated);
+    }
+    freed_ = std::min(position, position_);
+    return {};
+}
+
+MaybeFailure RingReader::beat(uint64_t now_ns) {
+    if (auto failure = check_claim()) return failure;
+    if (!page_.store_release(offsetof(Header, collector_process_id), process_id_) ||
+        !page_.store_release(offsetof(Header, collector_beat_ns), now_ns)) {
+        return damaged(kTruncated);
+    }
+    return {};
+}
+
+}  // namespace offheap::addon
