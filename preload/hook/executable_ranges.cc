@@ -1,0 +1,68 @@
+#include "preload/hook/executable_ranges.h"
+
+namespace offheap::hook {
+
+bool ExecutableRanges::begin_write() {
+    uint32_t version = __atomic_load_n(&version_, __ATOMIC_RELAXED);
+    if ((version & 1) != 0) return false;
+    return __atomic_compare_exchange_n(&version_, &version, version + 1, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_RELAXED);
+}
+
+void ExecutableRanges::end_write() {
+    // [ranges] partner: the acquire loads of `version_` in overlaps().
+    __atomic_store_n(&version_, version_ + 1, __ATOMIC_RELEASE);
+}
+
+uint32_t ExecutableRanges::first_ending_behind(uint64_t address, uint32_t count) const {
+    uint32_t low = 0;
+    uint32_t high = count;
+    while (low < high) {
+        const uint32_t middle = (low + high) / 2;
+        if (ranges_[middle].end > address) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
+}
+
+bool ExecutableRanges::add(uint64_t start, uint64_t end) {
+    if (!begin_write()) return false;
+    const uint32_t at = first_ending_behind(start, count_);
+    const bool fits = count_ < kCapacity && (at == count_ || ranges_[at].start >= end);
+    if (fits) {
+        for (uint32_t i = count_; i > at; --i) ranges_[i] = ranges_[i - 1];
+        ranges_[at] = {start, end};
+        ++count_;
+    }
+    end_write();
+    return fits;
+}
+
+bool ExecutableRanges::remove(uint64_t start, uint64_t end) {
+    if (!overlaps(start, end) || !begin_write()) return false;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count_; ++i) {
+        if (ranges_[i].end <= start || ranges_[i].start >= end) ranges_[kept++] = ranges_[i];
+    }
+    const bool removed = kept != count_;
+    count_ = kept;
+    end_write();
+    return removed;
+}
+
+bool ExecutableRanges::overlaps(uint64_t start, uint64_t end) const {
+    for (int attempt = 0; attempt < 8; ++attempt) {
+        const uint32_t before = __atomic_load_n(&version_, __ATOMIC_ACQUIRE);  // [ranges]
+        const uint32_t count = count_ < kCapacity ? count_ : kCapacity;
+        const uint32_t at = first_ending_behind(start, count);
+        const bool found = at < count && ranges_[at].start < end;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if ((before & 1) == 0 && __atomic_load_n(&version_, __ATOMIC_RELAXED) == before) return found;
+    }
+    return true;  // a writer is at work: a needless new generation is harmless, a missed one is not
+}
+
+}  // namespace offheap::hook

@@ -1,0 +1,77 @@
+#include "preload/hook/file_mappings.h"
+
+#include <sys/mman.h>
+
+#include "preload/hook/modules.h"
+#include "preload/hook/process.h"
+#include "preload/hook/sites.h"
+#include "preload/runtime/raw_syscall.h"
+#include "preload/runtime/text.h"
+
+namespace offheap::hook {
+
+using namespace offheap::runtime;
+
+namespace {
+
+constexpr uint32_t kMaxPending = 16;
+
+// Guarded by `lock`, which nobody waits for: the loader maps one library at a time, and whoever else comes by
+// meanwhile leaves the name out, which the collector sees.
+uint32_t lock;
+char path_buffer[4096];
+uint64_t last_file_start;  // where offset 0 of the file mapped last begins
+Module pending[kMaxPending];
+uint32_t pending_count;
+
+bool try_lock() { return __atomic_exchange_n(&lock, 1, __ATOMIC_ACQUIRE) == 0; }
+void unlock() { __atomic_store_n(&lock, 0, __ATOMIC_RELEASE); }
+
+bool read_path(uint64_t fd) {
+    char link[32];
+    TextWriter(link, sizeof link).text("/proc/self/fd/").decimal(fd);
+    const long bytes =
+        raw_syscall(kSysReadlink, as_argument(link), as_argument(path_buffer), sizeof path_buffer - 1);
+    if (bytes <= 0) return false;
+    path_buffer[bytes] = 0;
+    return true;
+}
+
+void note_code(const SystemCallFrame& frame, uint64_t address, wire::Event* event) {
+    code_mapped(address, frame.rsi);
+    if (!read_path(frame.r8)) return;
+    event->text = process.channel.add_text(path_buffer, text_length(path_buffer));
+    const char* name = base_name(path_buffer);
+    const Configuration& configuration = process.configuration;
+    if (!configuration.rewrite_sites || !matches_prefix(configuration.scan_prefixes, name)) return;
+    if (frame.rsi > configuration.scan_limit_bytes) {
+        process.channel.degrade(wire::Degradation::kScanLimited);
+        return;
+    }
+    if (pending_count >= kMaxPending) return;
+    Module& module = pending[pending_count];
+    module = {last_file_start, address, address + frame.rsi, {}};
+    TextWriter(module.name, sizeof module.name).text(name);
+    __atomic_store_n(&pending_count, pending_count + 1, __ATOMIC_RELEASE);
+}
+
+}  // namespace
+
+void note_file_mapping(const SystemCallFrame& frame, uint64_t address, wire::Event* event) {
+    if ((frame.r10 & MAP_FIXED) != 0) range_released(address, frame.rsi);
+    if ((frame.r10 & MAP_ANONYMOUS) != 0) return;
+    if (frame.r9 == 0) __atomic_store_n(&last_file_start, address, __ATOMIC_RELAXED);
+    if ((frame.rdx & PROT_EXEC) == 0 || !try_lock()) return;
+    note_code(frame, address, event);
+    unlock();
+}
+
+void rewrite_pending_modules() {
+    if (__builtin_expect(__atomic_load_n(&pending_count, __ATOMIC_ACQUIRE) == 0, 1) || !try_lock()) return;
+    for (uint32_t i = 0; i < pending_count; ++i) rewrite_sites(pending[i], SiteScope::kOther);
+    pending_count = 0;
+    publish_sites(process.channel);
+    unlock();
+}
+
+}  // namespace offheap::hook

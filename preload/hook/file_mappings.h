@@ -1,0 +1,18 @@
+// What a file mapping with code means: its name for the collector, its range for the load generation, and its
+// inline system calls for the site rewriter.
+#pragma once
+
+#include "native/wire/layout.h"
+#include "preload/hook/system_call.h"
+
+namespace offheap::hook {
+
+// After a successful mmap; fills in the event's text.
+void note_file_mapping(const SystemCallFrame& frame, uint64_t address, wire::Event* event);
+
+// Rewrites inline sites of libraries that were mapped and match the configured names. Called when a
+// protection changes: the loader's last step before a library's first instruction runs, when all of its
+// segments are in place.
+void rewrite_pending_modules();
+
+}  // namespace offheap::hook

@@ -1,0 +1,106 @@
+#include "preload/hook/process.h"
+
+#include <sys/mman.h>
+
+#include "preload/hook/modules.h"
+#include "preload/hook/sites.h"
+#include "preload/record/emit.h"
+#include "preload/record/seeds.h"
+#include "preload/runtime/raw_syscall.h"
+
+namespace offheap::hook {
+
+using namespace offheap::runtime;
+
+Process process;
+
+namespace {
+
+struct OwnRange {
+    uint64_t address, bytes;
+};
+
+// What the shim mapped before recording began or, in a child, what it inherited.
+constexpr uint32_t kMaxOwnRanges = 1024;
+OwnRange own_ranges[kMaxOwnRanges];
+uint32_t own_range_count;
+
+void emit_own_mapping(uint64_t address, uint64_t bytes) {
+    wire::Event event = {};
+    event.operation = static_cast<uint8_t>(wire::Operation::kMmap);
+    event.phase = static_cast<uint8_t>(wire::Phase::kComplete);
+    event.arg1 = bytes;
+    event.arg2 = PROT_READ | PROT_WRITE;
+    event.arg3 = MAP_PRIVATE | MAP_ANONYMOUS;
+    event.arg4 = ~0ULL;
+    event.result = address;
+    event.flags = wire::kFlagByProfiler;
+    event.generation = process.generation;
+    event.thread_id = process.page->process_id;
+    record::emit(process.channel, event);
+}
+
+void seed_line(void* context, const record::MapsLine& line) {
+    const auto thread_id = *static_cast<uint32_t*>(context);
+    record::emit_seed(process.channel, line, thread_id);
+}
+
+void start_in_child() {
+    process.channel = record::Channel();
+    start_recording(process.parent.channel_id == 0 ? 1u << unsigned(wire::Degradation::kForkUnanchored) : 0);
+}
+
+}  // namespace
+
+bool start_recording(uint32_t degradations) {
+    ProcessPage* page = process.page;
+    page->process_id = static_cast<uint32_t>(raw_syscall(kSysGetpid));
+    if (!process.channel.create(process.configuration, process.parent)) {
+        __atomic_store_n(&page->state, kPageOff, __ATOMIC_RELEASE);
+        return false;
+    }
+    wire::Header* header = process.channel.header();
+    __atomic_fetch_or(&header->degraded, degradations, __ATOMIC_RELAXED);
+    header->generation = process.generation;
+    publish_sites(process.channel);
+    uint32_t thread_id = page->process_id;
+    if (!record::visit_maps(seed_line, &thread_id))
+        process.channel.degrade(wire::Degradation::kSeedIncomplete);
+    for (uint32_t i = 0; i < own_range_count; ++i)
+        emit_own_mapping(own_ranges[i].address, own_ranges[i].bytes);
+    process.program_break = static_cast<uint64_t>(raw_syscall(kSysBrk, 0));
+    process.parent = {};
+    __atomic_store_n(&header->state, static_cast<uint32_t>(wire::ProcessState::kRunning), __ATOMIC_RELEASE);
+    __atomic_store_n(&page->state, kPageRecording, __ATOMIC_RELEASE);
+    return true;
+}
+
+bool is_recording() {
+    ProcessPage* page = process.page;
+    uint32_t state = __atomic_load_n(&page->state, __ATOMIC_ACQUIRE);
+    if (__builtin_expect(state == kPageRecording, 1)) return true;
+    if (state != kPageFresh) return false;
+    // Calls that arrive while the channel is being made (a signal handler's) pass through unseen: the seeds,
+    // read behind them, hold their outcome.
+    if (!__atomic_compare_exchange_n(&page->state, &state, kPageStarting, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_ACQUIRE)) {
+        return false;
+    }
+    start_in_child();
+    return __atomic_load_n(&page->state, __ATOMIC_ACQUIRE) == kPageRecording;
+}
+
+void note_own_mapping(uint64_t address, uint64_t bytes) {
+    const uint32_t index = __atomic_fetch_add(&own_range_count, 1, __ATOMIC_RELAXED);
+    if (index < kMaxOwnRanges) {
+        own_ranges[index] = {address, bytes};
+    } else {
+        __atomic_store_n(&own_range_count, kMaxOwnRanges, __ATOMIC_RELAXED);
+    }
+    if (process.page != nullptr &&
+        __atomic_load_n(&process.page->state, __ATOMIC_RELAXED) == kPageRecording) {
+        emit_own_mapping(address, bytes);
+    }
+}
+
+}  // namespace offheap::hook

@@ -1,0 +1,118 @@
+// The shim's beginning. `-z initfirst` runs this constructor before every other library's, so that nothing is
+// missed but what ld.so mapped to get here, which the seeds hold.
+#include <pthread.h>
+#include <signal.h>
+#include <sys/auxv.h>
+
+#include <initializer_list>
+
+#include "preload/hook/modules.h"
+#include "preload/hook/process.h"
+#include "preload/hook/relocations.h"
+#include "preload/hook/sites.h"
+#include "preload/hook/thread_state.h"
+#include "preload/record/emit.h"
+#include "preload/runtime/raw_syscall.h"
+#include "preload/runtime/text.h"
+#include "preload/unwind/capture.h"
+
+namespace offheap::hook {
+
+using namespace offheap::runtime;
+
+namespace {
+
+Module start_modules[kMaxStartModules];
+uint32_t start_module_count;
+
+void rewrite_start_modules() {
+    const auto libc_code = reinterpret_cast<uint64_t>(&pthread_key_create);
+    const uint64_t loader_base = getauxval(AT_BASE);
+    start_module_count = read_modules(start_modules);
+    if (!process.configuration.rewrite_sites) return;
+    for (uint32_t i = 0; i < start_module_count; ++i) {
+        const Module& module = start_modules[i];
+        if (libc_code >= module.code_start && libc_code < module.code_end) {
+            rewrite_sites(module, SiteScope::kLibc);
+        } else if (loader_base != 0 && module.base == loader_base) {
+            rewrite_sites(module, SiteScope::kLoader);
+        } else if (matches_prefix(process.configuration.scan_prefixes, module.name)) {
+            rewrite_sites(module, SiteScope::kOther);
+        }
+    }
+}
+
+// Whether libc's sites were rewritten for the calls that matter most; else the imports are redirected.
+bool all_rewritten() {
+    using wire::Operation;
+    for (const Operation operation : {Operation::kNone, Operation::kMmap, Operation::kMunmap,
+                                      Operation::kMremap, Operation::kMadvise, Operation::kMprotect}) {
+        if (!is_rewritten(operation)) return false;
+    }
+    return true;
+}
+
+void before_fork() {
+    if (!is_recording()) return;
+    wire::Event event = {};
+    event.operation = static_cast<uint8_t>(wire::Operation::kFork);
+    event.phase = static_cast<uint8_t>(wire::Phase::kComplete);
+    event.thread_id = static_cast<uint32_t>(raw_syscall(kSysGettid));
+    event.generation = process.generation;
+    const uint64_t position = record::emit(process.channel, event);
+    if (position != record::kLost) process.parent = {process.channel.header()->channel_id, position};
+}
+
+// In the parent: a later raw clone must not pass for this fork's child.
+void after_fork_in_parent() { process.parent = {}; }
+
+void on_flamegraph_signal(int) {
+    if (!is_recording()) return;
+    __atomic_fetch_add(&process.channel.header()->flamegraph_requests, 1, __ATOMIC_RELAXED);
+}
+
+void install_signal(int signal) {
+    struct sigaction action = {};
+    action.sa_handler = on_flamegraph_signal;
+    action.sa_flags = SA_RESTART;
+    sigaction(signal, &action, nullptr);
+}
+
+// A call that changes nothing and that no program makes: where a trace of system calls can be told to begin
+// counting.
+void emit_start_marker() {
+    constexpr long kMarkerAdvice = 0x6f6666;
+    raw_syscall(kSysMadvise, 0, 0, kMarkerAdvice);
+}
+
+__attribute__((constructor)) void start(int, char**, char** environment) {
+    process.configuration = read_configuration(environment);
+    if (process.configuration.disabled) return;
+    process.page = create_process_page();
+    if (process.page == nullptr) return;
+    note_own_mapping(reinterpret_cast<uint64_t>(process.page), 4096);
+    process.page->state = kPageStarting;
+    start_thread_states();
+    rewrite_start_modules();
+
+    uint32_t degradations = 0;
+    if (!all_rewritten()) {
+        redirect_imports(start_modules, start_module_count);
+        degradations |= 1u << static_cast<unsigned>(wire::Degradation::kSitesInterposed);
+    }
+    if (!unwind::has_table_lookup())
+        degradations |= 1u << static_cast<unsigned>(wire::Degradation::kUnwindTableMissing);
+    if (!start_recording(degradations)) return;
+    pthread_atfork(before_fork, after_fork_in_parent, nullptr);
+    if (process.configuration.request_signal != 0) install_signal(process.configuration.request_signal);
+    if (process.configuration.emit_start_marker) emit_start_marker();
+}
+
+__attribute__((destructor)) void finish() {
+    if (process.page == nullptr || process.page->state != kPageRecording) return;
+    __atomic_store_n(&process.channel.header()->state, static_cast<uint32_t>(wire::ProcessState::kExited),
+                     __ATOMIC_RELEASE);
+}
+
+}  // namespace
+}  // namespace offheap::hook

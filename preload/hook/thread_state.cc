@@ -1,0 +1,136 @@
+#include "preload/hook/thread_state.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include "preload/runtime/raw_syscall.h"
+
+namespace offheap::hook {
+
+using namespace offheap::runtime;
+
+namespace {
+
+constexpr uint32_t kSlabStates = 64;
+constexpr uint32_t kMaxSlabs = 1024;
+constexpr uint32_t kMaxFrames = 1u << 20;
+constexpr pthread_key_t kFirstBlockKeys =
+    32;  // glibc keeps these inside the thread: setting them allocates nothing
+
+// `ending`: this thread's destructors have run; giving it a state again would leak one per thread.
+ThreadState* const ending = reinterpret_cast<ThreadState*>(1);
+
+__attribute__((tls_model("initial-exec"))) thread_local ThreadState* current;
+
+pthread_key_t key;
+bool key_usable;
+
+ThreadState* slabs[kMaxSlabs];
+uint32_t slab_count;
+// Free states, a stack of (count << 32 | index + 1): the count makes a reused index differ from its former
+// self (ABA).
+uint64_t free_head;
+
+ThreadState* state_at(uint32_t index) { return &slabs[index / kSlabStates][index % kSlabStates]; }
+
+void give_back(ThreadState* state) {
+    uint64_t head = __atomic_load_n(&free_head, __ATOMIC_RELAXED);
+    uint64_t next;
+    do {
+        state->next_free = static_cast<uint32_t>(head);
+        next = ((head >> 32) + 1) << 32 | (state->index + 1);
+        // [state] partner: take_free's acquire exchange sees `next_free`.
+    } while (!__atomic_compare_exchange_n(&free_head, &head, next, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+}
+
+ThreadState* take_free() {
+    uint64_t head = __atomic_load_n(&free_head, __ATOMIC_ACQUIRE);
+    while (static_cast<uint32_t>(head) != 0) {
+        ThreadState* state = state_at(static_cast<uint32_t>(head) - 1);
+        const uint64_t next = ((head >> 32) + 1) << 32 | __atomic_load_n(&state->next_free, __ATOMIC_RELAXED);
+        if (__atomic_compare_exchange_n(&free_head, &head, next, true, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
+            return state;
+    }
+    return nullptr;
+}
+
+bool add_slab(OwnMapping* fresh) {
+    const uint32_t slab = __atomic_load_n(&slab_count, __ATOMIC_RELAXED);
+    if (slab >= kMaxSlabs) return false;
+    constexpr uint64_t bytes = kSlabStates * sizeof(ThreadState);
+    const long address =
+        raw_syscall(kSysMmap, 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (is_error(address)) return false;
+    uint32_t expected = slab;
+    auto* states = reinterpret_cast<ThreadState*>(address);
+    // Two threads may add at once: the slot decides, and the loser's slab is unmapped unseen.
+    ThreadState* empty = nullptr;
+    if (!__atomic_compare_exchange_n(&slabs[slab], &empty, states, false, __ATOMIC_RELEASE,
+                                     __ATOMIC_RELAXED)) {
+        raw_syscall(kSysMunmap, address, bytes);
+        return true;
+    }
+    __atomic_compare_exchange_n(&slab_count, &expected, slab + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    for (uint32_t i = 0; i < kSlabStates; ++i) {
+        states[i].index = slab * kSlabStates + i;
+        give_back(&states[i]);
+    }
+    *fresh = {static_cast<uint64_t>(address), bytes};
+    return true;
+}
+
+void on_thread_end(void* value) {
+    current = ending;
+    auto* state = static_cast<ThreadState*>(value);
+    state->under_way = 0;
+    state->capturing = 0;
+    give_back(state);
+}
+
+ThreadState* acquire(OwnMapping* fresh) {
+    ThreadState* state = take_free();
+    // A racing thread may take all of a new slab: bounded tries, then this call goes without a state.
+    for (int attempt = 0; state == nullptr && attempt < 3 && add_slab(fresh); ++attempt) state = take_free();
+    if (state == nullptr) return nullptr;
+    state->thread_id = 0;
+    state->process_id = 0;
+    state->under_way = 0;
+    state->capturing = 0;
+    state->window = {};
+    if (state->frames == nullptr) {
+        state->frames = state->inline_frames;
+        state->frame_capacity = kInlineFrames;
+    }
+    current = state;
+    if (key_usable) pthread_setspecific(key, state);
+    return state;
+}
+
+}  // namespace
+
+void start_thread_states() {
+    key_usable = pthread_key_create(&key, on_thread_end) == 0 && key < kFirstBlockKeys;
+}
+
+ThreadState* thread_state(OwnMapping* fresh) {
+    ThreadState* state = current;
+    if (__builtin_expect(state > ending, 1)) return state;
+    return state == ending ? nullptr : acquire(fresh);
+}
+
+bool grow_frames(ThreadState* state, OwnMapping* fresh) {
+    if (state->frame_capacity >= kMaxFrames) return false;
+    const uint32_t capacity = state->frame_capacity < 8192 ? 8192 : state->frame_capacity * 4;
+    const uint64_t bytes = capacity * sizeof(uint64_t);
+    const long address = raw_syscall(kSysMmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE,
+                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (is_error(address)) return false;
+    // The smaller scratch stays mapped: a signal handler may have interrupted a capture that still writes to
+    // it.
+    state->frames = reinterpret_cast<uint64_t*>(address);
+    state->frame_capacity = capacity;
+    *fresh = {static_cast<uint64_t>(address), bytes};
+    return true;
+}
+
+}  // namespace offheap::hook

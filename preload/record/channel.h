@@ -1,0 +1,58 @@
+// The channel of this process: one file in a private folder of the shared-memory file system. It outlives the
+// process, so what was recorded is still read after SIGKILL.
+//
+// Every byte is reserved before it is touched: on a full tmpfs an unreserved page would raise SIGBUS in the
+// target.
+#pragma once
+
+#include <stdint.h>
+
+#include "native/wire/layout.h"
+#include "native/wire/stack_tree.h"
+#include "preload/runtime/configuration.h"
+
+namespace offheap::record {
+
+struct Parent {
+    uint64_t channel_id = 0;
+    uint64_t position = 0;  // in the parent's ring: the fork event
+};
+
+class Channel {
+  public:
+    // False when the folder or the file can't be made or isn't private to this user.
+    bool create(const runtime::Configuration& configuration, const Parent& parent);
+
+    wire::Header* header() const { return header_; }
+    const wire::StackTree& stacks() const { return stacks_; }
+    wire::StackTree& stacks() { return stacks_; }
+
+    uint64_t now() const;
+
+    // Makes sure that the next ring slots are backed; false while the file system is full.
+    bool reserve_ring(uint64_t position);
+    bool reserve_node(uint64_t node);
+
+    // Stores a text once per call and returns its offset, 0 when there is no room (and says so in the
+    // header).
+    uint32_t add_text(const char* text, uint64_t length);
+
+    void degrade(wire::Degradation reason);
+
+    // The address range that the channel occupies in the target.
+    uint64_t address() const { return reinterpret_cast<uint64_t>(header_); }
+    uint64_t bytes() const { return bytes_; }
+
+  private:
+    bool open_file(const runtime::Configuration& configuration);
+    bool make_backed(uint64_t offset, uint64_t bytes);
+    void describe_process();
+
+    wire::Header* header_ = nullptr;
+    wire::StackTree stacks_;
+    uint64_t bytes_ = 0;
+    uint64_t text_reserved_ = 0;
+    char path_[320] = {};
+};
+
+}  // namespace offheap::record

@@ -1,0 +1,25 @@
+// Events in, bytes out.
+#pragma once
+
+#include <stdint.h>
+
+#include "preload/record/channel.h"
+
+namespace offheap::record {
+
+inline constexpr uint64_t kLost = ~0ULL;
+
+// Appends `event` (its `sequence` and `time` are filled in here) and returns its position. When the ring is
+// full it waits a bounded time for a living collector, and never without one; then the event is lost,
+// counted, and kLost is returned.
+uint64_t emit(Channel& channel, wire::Event event);
+
+struct InternedStack {
+    uint32_t node;
+    bool cut;  // the tree is full: `node` stands for the frames nearest the root only
+};
+
+// Stores frames (leaf first) under the root of a module load generation.
+InternedStack intern_stack(Channel& channel, const uint64_t* frames, uint32_t count, uint32_t generation);
+
+}  // namespace offheap::record

@@ -1,0 +1,81 @@
+#include "preload/runtime/configuration.h"
+
+#include <signal.h>
+
+#include "preload/runtime/raw_syscall.h"
+#include "preload/runtime/text.h"
+
+namespace offheap::runtime {
+namespace {
+
+const char* value_of(const char* entry, const char* name) {
+    if (!text_starts(entry, name)) return nullptr;
+    entry += text_length(name);
+    return *entry == '=' ? entry + 1 : nullptr;
+}
+
+int signal_number(const char* name) {
+    if (text_starts(name, "SIG")) name += 3;
+    if (text_equal(name, "USR1")) return SIGUSR1;
+    if (text_equal(name, "USR2")) return SIGUSR2;
+    if (text_equal(name, "HUP")) return SIGHUP;
+    if (text_equal(name, "URG")) return SIGURG;
+    uint64_t number = 0;
+    return parse_number(name, &number) && number > 0 && number < 65 ? static_cast<int>(number) : 0;
+}
+
+template <size_t kCapacity>
+void copy_text(char (&to)[kCapacity], const char* from) {
+    TextWriter(to, kCapacity).text(from);
+}
+
+}  // namespace
+
+Configuration read_configuration(char** environment) {
+    Configuration configuration;
+    TextWriter(configuration.directory, sizeof configuration.directory)
+        .text("/dev/shm/offheap-")
+        .decimal(static_cast<uint64_t>(raw_syscall(kSysGetuid)));
+    for (char** entry = environment; entry != nullptr && *entry != nullptr; ++entry) {
+        if (!text_starts(*entry, "OFFHEAP_")) continue;
+        uint64_t number = 0;
+        if (const char* v = value_of(*entry, "OFFHEAP_DISABLE")) {
+            configuration.disabled = *v != 0 && !text_equal(v, "0");
+        } else if (const char* v = value_of(*entry, "OFFHEAP_DIR")) {
+            if (*v != 0) copy_text(configuration.directory, v);
+        } else if (const char* v = value_of(*entry, "OFFHEAP_SITES")) {
+            configuration.rewrite_sites = !text_equal(v, "off");
+        } else if (const char* v = value_of(*entry, "OFFHEAP_STACKS")) {
+            configuration.capture_stacks = !text_equal(v, "off");
+        } else if (const char* v = value_of(*entry, "OFFHEAP_MARK")) {
+            configuration.emit_start_marker = text_equal(v, "1");
+        } else if (const char* v = value_of(*entry, "OFFHEAP_SIGNAL")) {
+            configuration.request_signal = signal_number(v);
+        } else if (const char* v = value_of(*entry, "OFFHEAP_SCAN")) {
+            copy_text(configuration.scan_prefixes, v);
+        } else if (const char* v = value_of(*entry, "OFFHEAP_SCAN_LIMIT_BYTES")) {
+            if (parse_number(v, &number)) configuration.scan_limit_bytes = number;
+        } else if (const char* v = value_of(*entry, "OFFHEAP_RING_EVENTS")) {
+            if (parse_number(v, &number) && number >= 64 && number <= 1u << 22)
+                configuration.ring_events = number;
+        }
+    }
+    while ((configuration.ring_events & (configuration.ring_events - 1)) != 0) {
+        configuration.ring_events &= configuration.ring_events - 1;
+    }
+    return configuration;
+}
+
+bool matches_prefix(const char* prefixes, const char* file_name) {
+    while (*prefixes != 0) {
+        const char* name = file_name;
+        while (*prefixes != 0 && *prefixes != ',' && *prefixes == *name) ++prefixes, ++name;
+        const bool matched = *prefixes == 0 || *prefixes == ',';
+        if (matched && name != file_name) return true;
+        while (*prefixes != 0 && *prefixes != ',') ++prefixes;
+        if (*prefixes == ',') ++prefixes;
+    }
+    return false;
+}
+
+}  // namespace offheap::runtime
