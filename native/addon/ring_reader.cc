@@ -51,10 +51,14 @@ MaybeFailure RingReader::check_claim() {
 }
 
 MaybeFailure RingReader::release() {
-    if (process_id_ == 0) return {};
+    if (process_id_ == 0 || check_claim()) return {};
     uint32_t expected = process_id_;
     process_id_ = 0;
-    if (!page_.compare_exchange(offsetof(Header, consumer_lock), expected, 0)) return damaged(kTruncated);
+    // A producer that meets a full ring waits for a consumer that beats: from now on it must not.
+    if (!page_.store_release(offsetof(Header, collector_beat_ns), uint64_t{0}) ||
+        !page_.compare_exchange(offsetof(Header, consumer_lock), expected, 0)) {
+        return damaged(kTruncated);
+    }
     return {};
 }
 

@@ -1,0 +1,94 @@
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import bindings from 'bindings';
+import { OffheapError } from './error.js';
+import { checkLayout, type Layout } from './layout.js';
+
+/** What one call of `drain` copied. */
+export interface Drained {
+  events: number;
+  /** Positions passed over because their slot held something else. */
+  lost: number;
+  /** The next position to read. */
+  position: number;
+  /** Positions that producers have taken and that were not read yet. */
+  waiting: number;
+  /** The next position is not committed although a later one is. */
+  blocked: boolean;
+}
+
+/** A channel as the addon gives it; `Channel` in channel.ts is what the rest of the program uses. */
+export interface NativeChannel {
+  header(): Uint8Array;
+  claim(expected: number): number;
+  drain(buffer: Uint8Array): Drained;
+  skip(position: number): void;
+  free(position: number): void;
+  beat(): void;
+  nodes(from: number, to: number): Uint8Array;
+  sites(from: number, to: number): Uint8Array;
+  text(offset: number): string | null;
+  textBytes(offset: number, length: number): Uint8Array;
+  close(): void;
+}
+
+/** The clocks, read at once. */
+export interface ClockSample {
+  monotonicNs: number;
+  tsc: bigint;
+  unixNs: bigint;
+}
+
+interface Addon {
+  layout(): Layout;
+  Channel: new (path: string) => NativeChannel;
+  residency(pid: number, ranges: Float64Array, readEntries?: boolean): Float64Array;
+  clock(): ClockSample;
+}
+
+function load(): Addon {
+  // From src/wire and from dist/wire alike.
+  const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
+  try {
+    return bindings({ bindings: 'offheap', module_root: root }) as Addon;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split('\n', 1)[0] : String(error);
+    throw new OffheapError(
+      'ADDON_MISSING',
+      `the addon can't be loaded; run "npm run build:addon": ${reason}`,
+    );
+  }
+}
+
+const addon = load();
+
+export const layout: Layout = checkLayout(addon.layout());
+
+/** Runs a call into the addon; what it throws with a code becomes an `OffheapError`. */
+export function native<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && typeof error.code === 'string') {
+      throw new OffheapError(error.code, error.message);
+    }
+    throw error;
+  }
+}
+
+export function openNativeChannel(path: string): NativeChannel {
+  return native(() => new addon.Channel(path));
+}
+
+export function clock(): ClockSample {
+  return addon.clock();
+}
+
+/**
+ * Resident and swapped bytes of each range: `[start, end, …]` in, `[residentBytes, swapBytes, …]` out. The zero page
+ * doesn't count. `readEntries` avoids the kernel's PAGEMAP_SCAN, for tests. Throws `PROCESS_MISSING` or
+ * `PROCESS_REFUSED`; a process that ends meanwhile has nothing resident.
+ */
+export function residency(pid: number, ranges: Float64Array, readEntries = false): Float64Array {
+  return native(() => addon.residency(pid, ranges, readEntries));
+}

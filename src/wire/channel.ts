@@ -1,0 +1,100 @@
+import { type Drained, layout, type NativeChannel, native, openNativeChannel } from './addon.js';
+import { type ChannelHeader, decodeHeader } from './header.js';
+import { RecordView } from './record-view.js';
+
+/** A system-call instruction that the shim has rewritten or tried to. */
+export interface Site {
+  /** Runtime address. */
+  address: number;
+  operation: string;
+  state: 'patched' | 'unpatchable' | 'interposed' | 'unknown';
+  /** The file that holds it. */
+  path: string | null;
+  patchedBytes: number;
+}
+
+/**
+ * One channel, open for reading. Whatever its bytes claim, reading ends with an `OffheapError`: `CHANNEL_MISSING`,
+ * `CHANNEL_REFUSED` (owner, permissions), `CHANNEL_STARTING`, `CHANNEL_VERSION`, `CHANNEL_DAMAGED`, `CHANNEL_BUSY`.
+ */
+export class Channel {
+  readonly path: string;
+  /** The header as it was when the channel was opened. */
+  readonly opened: ChannelHeader;
+  readonly #native: NativeChannel;
+
+  constructor(path: string) {
+    this.path = path;
+    this.#native = openNativeChannel(path);
+    this.opened = this.header();
+  }
+
+  /** The header as it is now. */
+  header(): ChannelHeader {
+    return decodeHeader(native(() => this.#native.header()));
+  }
+
+  /**
+   * Becomes the channel's one consumer if its lock holds `expected` (0: nobody, else a collector known to be gone).
+   * Returns what the lock held: `expected` means success.
+   */
+  claim(expected: number): number {
+    return native(() => this.#native.claim(expected));
+  }
+
+  /** Copies committed records in order into `buffer`, without freeing them. Needs the claim. */
+  drain(buffer: Uint8Array): Drained {
+    return native(() => this.#native.drain(buffer));
+  }
+
+  /** Gives up on the record at the position that `drain` stopped at. */
+  skip(position: number): void {
+    native(() => this.#native.skip(position));
+  }
+
+  /** Gives all slots before `position` back to the target. Needs the claim. */
+  free(position: number): void {
+    native(() => this.#native.free(position));
+  }
+
+  /** Tells the target that somebody reads; it takes a collector for gone after two seconds without. */
+  beat(): void {
+    native(() => this.#native.beat());
+  }
+
+  /** Nodes [from, to) of the stack tree as raw bytes, fewer where the tree ends. */
+  nodes(from: number, to: number): Uint8Array {
+    return native(() => this.#native.nodes(from, to));
+  }
+
+  /** The text at an offset; offset 0 is none. */
+  text(offset: number): string | null {
+    return native(() => this.#native.text(offset));
+  }
+
+  /** The target's command line, empty where it is unknown. */
+  command(): string[] {
+    const text = this.text(this.opened.commandText);
+    return text === null ? [] : text.replace(/\0$/, '').split('\0');
+  }
+
+  sites(): Site[] {
+    const structure = layout.structures.Site;
+    const bytes = native(() => this.#native.sites(0, this.header().sitesUsed));
+    return Array.from({ length: bytes.byteLength / structure.bytes }, (_, index) => {
+      const view = new RecordView(structure, bytes, index * structure.bytes);
+      return {
+        address: view.u64('address'),
+        operation: layout.enumerations.operations[view.u8('operation')] ?? 'unknown',
+        state: (layout.enumerations.siteStates[view.u8('state')] ?? 'unknown') as Site['state'],
+        path: this.text(view.u32('text')),
+        patchedBytes: view.u16('patched_bytes'),
+      };
+    });
+  }
+
+  /** Lets another collector read on from the position freed last. */
+  close(): void {
+    this.#native.close();
+  }
+}

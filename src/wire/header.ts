@@ -1,0 +1,100 @@
+import { layout } from './addon.js';
+import { RecordView } from './record-view.js';
+
+/** The head of a channel: who is recorded, how far, and what is incomplete. Sizes and offsets are bytes. */
+export interface ChannelHeader {
+  version: string;
+  /** 16 hexadecimal digits. */
+  channelId: string;
+  /** The channel that this process was forked from, else null. */
+  parentChannelId: string | null;
+  /** Position of the fork in the parent's channel. */
+  parentPosition: number;
+  processId: number;
+  parentProcessId: number;
+  /** Field 22 of /proc/PID/stat: with the pid it names the process uniquely. */
+  processStartTicks: number;
+  startUnixNs: bigint;
+  startMonotonicNs: number;
+  /** What the clock of the events showed at the start. */
+  startClock: bigint;
+  clock: 'monotonic' | 'tsc';
+  state: 'starting' | 'running' | 'exited' | 'unknown';
+  ringCapacity: number;
+  ringHead: number;
+  ringTail: number;
+  nodesCapacity: number;
+  nodesUsed: number;
+  textUsed: number;
+  sitesCapacity: number;
+  sitesUsed: number;
+  /** Text that holds the command line, its arguments ended by NUL. */
+  commandText: number;
+  seedEvents: number;
+  collectorBeatNs: number;
+  collectorProcessId: number;
+  /** The collector that holds the channel; 0: none. */
+  consumerLock: number;
+  generation: number;
+  /** Why the recording is less than complete, in words. */
+  degraded: string[];
+  eventsLost: number;
+  eventsNested: number;
+  stacksTruncated: number;
+  stacksCutBySpace: number;
+  flamegraphRequests: number;
+}
+
+const NO_CHANNEL = '0'.repeat(16);
+
+export function decodeHeader(bytes: Uint8Array): ChannelHeader {
+  const view = new RecordView(layout.structures.Header, bytes);
+  const { clocks, processStates, degradations } = layout.enumerations;
+  const parentChannelId = view.hex('parent_channel_id');
+  const degraded = view.bits('degraded');
+  return {
+    version: asciiText([view.bits('version0'), view.bits('version1')]),
+    channelId: view.hex('channel_id'),
+    parentChannelId: parentChannelId === NO_CHANNEL ? null : parentChannelId,
+    parentPosition: view.u64('parent_position'),
+    processId: view.u32('process_id'),
+    parentProcessId: view.u32('parent_process_id'),
+    processStartTicks: view.u64('process_start_ticks'),
+    startUnixNs: view.bits('start_unix_ns'),
+    startMonotonicNs: view.u64('start_monotonic_ns'),
+    startClock: view.bits('start_clock'),
+    clock: clocks[view.u32('clock')] === 'tsc' ? 'tsc' : 'monotonic',
+    state: (processStates[view.u32('state')] ?? 'unknown') as ChannelHeader['state'],
+    ringCapacity: view.u64('ring_capacity'),
+    ringHead: view.u64('ring_head'),
+    ringTail: view.u64('ring_tail'),
+    nodesCapacity: view.u64('nodes_capacity'),
+    nodesUsed: view.u64('nodes_used'),
+    textUsed: view.u64('text_used'),
+    sitesCapacity: view.u64('sites_capacity'),
+    sitesUsed: view.u64('sites_used'),
+    commandText: view.u32('command_text'),
+    seedEvents: view.u64('seed_events'),
+    collectorBeatNs: view.u64('collector_beat_ns'),
+    collectorProcessId: view.u32('collector_process_id'),
+    consumerLock: view.u32('consumer_lock'),
+    generation: view.u64('generation'),
+    degraded: degradations.filter((_, bit) => (degraded >> BigInt(bit)) & 1n),
+    eventsLost: view.u64('events_lost'),
+    eventsNested: view.u64('events_nested'),
+    stacksTruncated: view.u64('stacks_truncated'),
+    stacksCutBySpace: view.u64('stacks_cut_by_space'),
+    flamegraphRequests: view.u64('flamegraph_requests'),
+  };
+}
+
+function asciiText(words: bigint[]): string {
+  const bytes = new DataView(new ArrayBuffer(8 * words.length));
+  words.forEach((word, index) => {
+    bytes.setBigUint64(8 * index, word, true);
+  });
+  // A terminal prints this: nothing but plain characters may pass.
+  return Buffer.from(bytes.buffer)
+    .toString('latin1')
+    .replace(/[^!-~].*$/s, '');
+}
