@@ -1,0 +1,131 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { OffheapError } from '../wire/error.js';
+import { diff, evaluateExpression, flamegraph, preload, ps, repl, snapshot, watch } from './commands.js';
+import { formatOfFile } from './flamegraph-file.js';
+import { type RunOptions, run } from './run.js';
+import { complain, endOnClosedPipe } from './streams.js';
+
+/** Runs the command line and sets the process's exit code: 1 after a failure, 2 after a usage error. */
+export async function main(argv: readonly string[]): Promise<void> {
+  endOnClosedPipe();
+  try {
+    await program().parseAsync(argv);
+  } catch (error) {
+    process.exitCode = exitCodeOf(error);
+  }
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) {
+    // Help and version come here with exit code 0, their text already printed.
+    if (error.exitCode === 0) return 0;
+    if (error.code !== 'commander.help') {
+      complain(`${error.message.replace(/^error: /, '').replace(/\.$/, '')}; see offheap --help`);
+    }
+    return 2;
+  }
+  complain(error instanceof Error ? error.message : String(error));
+  if (!(error instanceof OffheapError) && process.env.OFFHEAP_DEBUG && error instanceof Error) {
+    process.stderr.write(`${error.stack}\n`);
+  }
+  return 1;
+}
+
+export function program(): Command {
+  const offheap = new Command('offheap')
+    .description('Accounts for the memory of a running process and names who holds it.')
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({ outputError: () => {} });
+
+  offheap
+    .command('run')
+    .description('start COMMAND with the shim, collect until it ends, report on stderr')
+    .passThroughOptions()
+    .argument('<command>')
+    .argument('[args...]')
+    .addOption(
+      new Option('--heap <mode>', 'heap events: off (mappings are always exact)')
+        .argParser(heapMode)
+        .default('off'),
+    )
+    .option('--sample-bytes <n>', 'mean of the sampling of heap events', positive, 524_288)
+    .option('--dir <dir>', 'where channels lie; default: a private folder of the shared-memory file system')
+    .option('--snapshot <file>', 'write the last snapshot as JSON when COMMAND ends')
+    .option('--flamegraph <file>', 'write a flame graph at the end (.html, .svg, .folded)', flamegraphFile)
+    .option('--interval <ms>', 'how often resident bytes and growth are sampled', positive, 1000)
+    .option('--quiet', 'no report on stderr')
+    .action(async (command: string, args: string[], options: RunOptions) => {
+      process.exitCode = await run(command, args, options);
+    });
+
+  const onProcess = (name: string, description: string) =>
+    offheap.command(name).description(description).option('--dir <dir>', 'where channels lie');
+
+  onProcess('ps', 'processes that have a channel, living and dead').option('--json', 'as JSON').action(ps);
+  onProcess('top', 'live table by owner')
+    .argument('[pid]', 'the process; default: the only one', processId)
+    .option('--interval <ms>', 'time between two samples', positive, 1000)
+    .option('-n, --count <n>', 'where there is no terminal: tables to print', positive)
+    .action(watch);
+  onProcess('snapshot', 'one snapshot as JSON')
+    .argument('<pid>', 'the process', processId)
+    .option('-o, --output <file>', 'write it there')
+    .action(snapshot);
+  onProcess('flamegraph', 'flame graph of live bytes')
+    .argument('<pid>', 'the process', processId)
+    .option('-o, --output <file>', 'write it there (.html, .svg, .folded)', flamegraphFile)
+    .option('--growth', 'of what grew since the last mark')
+    .action(flamegraph);
+  onProcess('repl', 'JavaScript prompt about a process')
+    .argument('[pid]', 'the process; default: the only one', processId)
+    .action(repl);
+  onProcess('eval', 'evaluate EXPRESSION where the REPL would')
+    .argument('<pid>', 'the process', processId)
+    .argument('<expression>')
+    .option('--json', 'print the value as JSON')
+    .action(evaluateExpression);
+
+  offheap
+    .command('diff')
+    .description('what changed between two snapshots')
+    .argument('<a.json>')
+    .argument('<b.json>')
+    .option('--json', 'as JSON')
+    .action(diff);
+  offheap
+    .command('preload')
+    .description('print the path of the shim, for LD_PRELOAD="$(offheap preload)"')
+    .action(preload);
+  return offheap;
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value <= 0)
+    throw new InvalidArgumentError('expected a whole number above 0');
+  return value;
+}
+
+function processId(text: string): number {
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new InvalidArgumentError('expected a process id');
+  return Number(text);
+}
+
+function heapMode(text: string): string {
+  if (text === 'off') return text;
+  throw new InvalidArgumentError(
+    text === 'sampled' || text === 'exact'
+      ? 'heap events are not recorded yet, mappings always are: leave it out'
+      : "expected 'off'",
+  );
+}
+
+function flamegraphFile(file: string): string {
+  try {
+    formatOfFile(file);
+    return file;
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
+  }
+}

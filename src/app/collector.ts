@@ -1,0 +1,87 @@
+import type { Duplex, Readable, Writable } from 'node:stream';
+import type { SnapshotDiff } from '../report/diff.js';
+import { type Overview, overviewOf } from '../report/overview.js';
+import type { Snapshot } from '../report/schema.js';
+import type { FlamegraphOptions, Session } from '../session/session.js';
+import { type EvaluateOptions, evaluate } from './evaluate.js';
+import { startRepl } from './repl.js';
+
+/** The two ends of a terminal, and what it can show. */
+export interface ReplTerminal {
+  input: Readable | Duplex;
+  output: Writable | Duplex;
+  interactive: boolean;
+  colors: boolean;
+  columns: number;
+}
+
+/** Who watches a process: this process (`LocalCollector`), or another across its control socket. */
+export interface Collector {
+  readonly pid: number;
+  /** Resolves with a line that says why, once nothing new will come. */
+  readonly ended: Promise<string>;
+  overview(): Promise<Overview>;
+  snapshot(): Promise<Snapshot>;
+  mark(): Promise<{ takenAt: string }>;
+  diff(): Promise<SnapshotDiff>;
+  flamegraph(options?: FlamegraphOptions): Promise<string>;
+  /** The value of an expression in the REPL's context, as text. */
+  evaluate(expression: string, options: EvaluateOptions): Promise<string>;
+  /** Resolves when the REPL was left. */
+  repl(terminal: ReplTerminal): Promise<void>;
+  close(): Promise<void>;
+}
+
+export class LocalCollector implements Collector {
+  readonly ended: Promise<string>;
+
+  constructor(
+    private readonly session: Session,
+    /** Every process that this collector watches. */
+    private readonly processes: () => Session[] = () => [session],
+  ) {
+    this.ended = new Promise((resolve) => {
+      session.on('exit', ({ state, exit }) => {
+        resolve(`process ${session.pid} ${state}${exit === null ? '' : ` with status ${exit}`}`);
+      });
+    });
+  }
+
+  get pid(): number {
+    return this.session.pid;
+  }
+
+  async overview(): Promise<Overview> {
+    return overviewOf(this.session.snapshot());
+  }
+
+  async snapshot(): Promise<Snapshot> {
+    return this.session.snapshot();
+  }
+
+  async mark(): Promise<{ takenAt: string }> {
+    return { takenAt: this.session.mark().takenAt };
+  }
+
+  async diff(): Promise<SnapshotDiff> {
+    return this.session.diff();
+  }
+
+  flamegraph(options?: FlamegraphOptions): Promise<string> {
+    return this.session.flamegraph(options);
+  }
+
+  evaluate(expression: string, options: EvaluateOptions): Promise<string> {
+    return evaluate(expression, this.session, this.processes, options);
+  }
+
+  repl(terminal: ReplTerminal): Promise<void> {
+    return new Promise((resolve) => {
+      startRepl(this.session, this.processes, terminal).once('exit', resolve);
+    });
+  }
+
+  close(): Promise<void> {
+    return this.session.close();
+  }
+}

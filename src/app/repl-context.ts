@@ -1,0 +1,17 @@
+import type { Session } from '../session/session.js';
+
+/** What the REPL and `eval` know by name. `heap` joins them once there are heap events. */
+export function replContext(session: Session, processes: () => Session[]): Record<string, unknown> {
+  return {
+    session,
+    ledger: session.ledger,
+    snapshot: () => session.snapshot(),
+    account: () => session.account(),
+    mark: () => session.mark(),
+    diff: (since?: Parameters<Session['diff']>[0]) => session.diff(since),
+    flamegraph: (options?: Parameters<Session['flamegraph']>[0]) => session.flamegraph(options),
+    get processes() {
+      return processes();
+    },
+  };
+}

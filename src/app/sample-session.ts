@@ -1,0 +1,58 @@
+import { EventEmitter } from 'node:events';
+import { diffSnapshots } from '../report/diff.js';
+import { renderFlamegraph } from '../report/flamegraph/flamegraph.js';
+import { sampleSnapshot } from '../report/sample.js';
+import type { Snapshot, SnapshotMapping } from '../report/schema.js';
+import { stackSites } from '../report/stacks.js';
+import type { FlamegraphOptions, LedgerView, Session, SessionEvents } from '../session/session.js';
+import { OffheapError } from '../wire/error.js';
+
+/** A session over hand-made snapshots, for tests of what stands above sessions: it leaks `perCall` chunks a look. */
+export class SampleSession extends EventEmitter<SessionEvents> implements Session {
+  readonly pid = 4242;
+  private chunks = 100;
+  private marked: Snapshot | undefined;
+
+  constructor(private readonly perCall = 0) {
+    super();
+  }
+
+  get ledger(): LedgerView {
+    const now = this.snapshot();
+    return {
+      byOwner: () => now.owners,
+      byStack: () => stackSites(now),
+      at: (address) => now.mappings.find(({ start }) => start === address),
+      mark: () => this.mark(),
+    };
+  }
+
+  snapshot(): Snapshot {
+    this.chunks += this.perCall;
+    return sampleSnapshot(this.chunks);
+  }
+
+  account(): ReturnType<Session['account']> {
+    const { rss, owners } = this.snapshot();
+    return { ...rss, owners, unexplained: [] as SnapshotMapping[] };
+  }
+
+  mark(): Snapshot {
+    this.marked = this.snapshot();
+    return this.marked;
+  }
+
+  diff(since = this.marked): ReturnType<Session['diff']> {
+    if (since === undefined) throw new OffheapError('no-mark', 'nothing was marked; call mark() first');
+    return diffSnapshots(since, this.snapshot());
+  }
+
+  async flamegraph({ format = 'svg', of = 'live' }: FlamegraphOptions = {}): Promise<string> {
+    if (of === 'growth' && this.marked === undefined) {
+      throw new OffheapError('no-mark', 'nothing was marked; call mark() first');
+    }
+    return renderFlamegraph(this.snapshot(), format, of === 'growth' ? this.marked : undefined);
+  }
+
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,157 @@
+import pc from 'picocolors';
+import { formatBytes, formatChange, formatCount, formatPercent, formatRate } from '../report/bytes.js';
+import { type Column, renderColumns } from '../report/columns.js';
+import { type Overview, ownerKey } from '../report/overview.js';
+import type { SnapshotOwner } from '../report/schema.js';
+import { byGrowth, gapLines, heading, ownerColumns, siteLines } from '../report/table.js';
+import { cut, padTo } from '../report/text.js';
+
+export type TopSort = 'growth' | 'resident' | 'bytes';
+
+/** All that the screen shows; `top` changes it, `renderTop` draws it. */
+export interface TopState {
+  overview: Overview;
+  /** Resident bytes of each owner at the last samples, oldest first; by `ownerKey`. */
+  history: ReadonlyMap<string, readonly number[]>;
+  sort: TopSort;
+  /** `ownerKey` of the owner whose stacks are shown; null: the first. */
+  selected: string | null;
+  mark: { takenAt: string; bytes: ReadonlyMap<string, number> } | null;
+  /** A line about what happened last, such as the process's end. */
+  notice: string | null;
+}
+
+export interface TopSize {
+  rows: number;
+  columns: number;
+  colors: boolean;
+}
+
+const HISTORY_COLUMNS = 12;
+const BARS = '▁▂▃▄▅▆▇█';
+
+/** The owners in the order of the screen. */
+export function sortedOwners({ overview, sort }: Pick<TopState, 'overview' | 'sort'>): SnapshotOwner[] {
+  const orders = {
+    growth: byGrowth,
+    resident: (a: SnapshotOwner, b: SnapshotOwner) => b.residentBytes - a.residentBytes,
+    bytes: (a: SnapshotOwner, b: SnapshotOwner) => b.bytes - a.bytes,
+  };
+  return [...overview.owners].sort(orders[sort]);
+}
+
+/** Exactly `rows` lines, none wider than `columns`. */
+export function renderTop(state: TopState, { rows, columns, colors }: TopSize): string[] {
+  const color = pc.createColors(colors);
+  const owners = sortedOwners(state);
+  const chosen = owners.find((owner) => ownerKey(owner) === state.selected) ?? owners[0];
+
+  const gaps = gapLines(state.overview, columns);
+  const mostGaps = Math.max(1, Math.floor(rows / 6));
+  const head = [
+    color.bold(cut(`offheap top · ${heading(state.overview)}`, columns)),
+    cut(totals(state.overview), columns),
+    ...(gaps.length <= mostGaps
+      ? gaps
+      : [...gaps.slice(0, mostGaps - 1), cut(`! … and ${gaps.length - mostGaps + 1} more gaps`, columns)]
+    ).map((line) => color.yellow(line)),
+    '',
+  ];
+  const foot = color.dim(padTo(state.notice ?? keys(state), columns));
+
+  const body = Math.max(0, rows - head.length - 1);
+  const stackRows = Math.min(Math.max(0, body - 4), Math.max(5, Math.floor(body * 0.45)));
+  const ownerRows = Math.max(0, Math.min(owners.length, body - stackRows - 2));
+  const first = firstShown(owners.indexOf(chosen ?? owners[0]!), ownerRows);
+  const shown = owners.slice(first, first + ownerRows);
+
+  const [titles = '', ...lines] = renderColumns(columnsOf(state, chosen), shown, columns);
+  const table = [
+    color.bold(titles),
+    ...lines.map((line, index) =>
+      colors && shown[index] === chosen ? color.inverse(padTo(line, columns)) : line,
+    ),
+  ];
+  const stacks = chosen === undefined ? [] : stackPane(state.overview, chosen, columns, stackRows);
+  const screen = [
+    ...head,
+    ...table,
+    '',
+    ...stacks.map((line, index) => (index === 0 ? line : color.dim(line))),
+  ];
+  return [...fill(screen.slice(0, rows - 1), rows - 1), foot];
+}
+
+function totals({ rss, owners, completeness }: Overview): string {
+  const growth = owners.reduce((sum, owner) => sum + owner.growthBytesPerMinute, 0);
+  return [
+    `RSS ${formatBytes(rss.totalBytes)}`,
+    `anonymous ${formatBytes(rss.anonymousBytes)}`,
+    `explained ${formatPercent(rss.explainedPercent)}`,
+    `growth ${formatRate(growth)}`,
+    `lost ${completeness.mappingEventsLost.toLocaleString('en-US')}`,
+    formatCount(completeness.mappingEvents, 'event'),
+  ].join(' · ');
+}
+
+function keys({ sort, mark }: TopState): string {
+  const since = mark === null ? '' : ` · marked ${mark.takenAt.slice(11, 19)} UTC`;
+  return `by ${sort}${since} · keys: g growth  r resident  b bytes  m mark  ↑↓ owner  q quit`;
+}
+
+function columnsOf(state: TopState, chosen: SnapshotOwner | undefined): Column<SnapshotOwner>[] {
+  const total = state.overview.owners.reduce((sum, owner) => sum + owner.bytes, 0);
+  const [owner, ...rest] = ownerColumns(total);
+  const { mark } = state;
+  const sinceMark: Column<SnapshotOwner>[] =
+    mark === null
+      ? []
+      : [
+          {
+            title: 'MARK',
+            align: 'right',
+            cell: (each) => formatChange(each.bytes - (mark.bytes.get(ownerKey(each)) ?? 0)),
+          },
+        ];
+  return [
+    { title: '', align: 'left', cell: (each) => (each === chosen ? '›' : ' ') },
+    ...(owner === undefined ? [] : [owner]),
+    ...rest,
+    ...sinceMark,
+    {
+      title: 'HISTORY',
+      align: 'left',
+      expendable: 0.5,
+      cell: (each) => sparkline(state.history.get(ownerKey(each)) ?? [], HISTORY_COLUMNS),
+    },
+  ];
+}
+
+/** The last samples as bars between the least and the most of them; a flat line stays low. */
+export function sparkline(samples: readonly number[], columns: number): string {
+  const last = samples.slice(-columns);
+  const least = Math.min(...last);
+  const span = Math.max(...last) - least;
+  return last
+    .map((sample) => BARS[span === 0 ? 0 : Math.round(((sample - least) / span) * (BARS.length - 1))])
+    .join('');
+}
+
+function stackPane(overview: Overview, owner: SnapshotOwner, columns: number, rows: number): string[] {
+  const sites = overview.sites.filter((site) => ownerKey(site) === ownerKey(owner));
+  const lines: string[] = [];
+  for (const site of sites) {
+    const left = rows - lines.length;
+    if (left < 3) break;
+    lines.push(...siteLines(site, columns, Math.max(1, left - 1)).slice(0, left));
+  }
+  return lines;
+}
+
+function firstShown(selected: number, rows: number): number {
+  return Math.max(0, selected - Math.max(0, rows - 1));
+}
+
+function fill(lines: string[], rows: number): string[] {
+  return [...lines, ...Array.from({ length: Math.max(0, rows - lines.length) }, () => '')];
+}
