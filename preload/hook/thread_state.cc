@@ -97,6 +97,7 @@ ThreadState* acquire(OwnMapping* fresh) {
     state->under_way = 0;
     state->capturing = 0;
     state->window = {};
+    state->stack_memory.channel_id = 0;
     if (state->frames == nullptr) {
         state->frames = state->inline_frames;
         state->frame_capacity = kInlineFrames;

@@ -4,15 +4,17 @@
 
 #include <stdint.h>
 
+#include "preload/record/emit.h"
 #include "preload/unwind/capture.h"
 
 namespace offheap::hook {
 
-inline constexpr uint32_t kInlineFrames = 480;
+inline constexpr uint32_t kInlineFrames = 304;  // a state is one page then
 
 struct ThreadState {
     uint32_t thread_id;
     uint32_t process_id;     // of the fork generation that `thread_id` was read in
+    uint64_t identified_at;  // the stack pointer when `thread_id` was asked for
     uint64_t stack_pointer;  // where the call under way entered; a value below it is stale (siglongjmp)
     uint32_t under_way;      // wire::Operation of the call under way, 0 when none
     uint32_t capturing;      // `frames` is in use, by the call that entered at:
@@ -23,8 +25,10 @@ struct ThreadState {
     uint32_t next_free;  // index + 1 in the pool
     uint32_t index;
 
+    record::StackMemory stack_memory;
     uint64_t inline_frames[kInlineFrames];
 };
+static_assert(sizeof(ThreadState) <= 4096);
 
 // Creates the key whose destructor recycles states. Call once, before other libraries take the low keys.
 void start_thread_states();

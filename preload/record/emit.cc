@@ -36,7 +36,7 @@ wire::Slot reserve_slot(Channel& channel) {
 
 }  // namespace
 
-uint64_t emit(Channel& channel, wire::Event event) {
+uint64_t emit(Channel& channel, const wire::Event& event) {
     const wire::Slot slot = reserve_slot(channel);
     if (slot.outcome != wire::Reserve::kReserved) {
         __atomic_fetch_add(&channel.header()->events_lost, 1, __ATOMIC_RELAXED);
@@ -45,25 +45,46 @@ uint64_t emit(Channel& channel, wire::Event event) {
     // From here to the commit nothing may fault, block or call out: a position without a commit stops the
     // consumer.
     wire::Event* target = wire::event_at(channel.header(), slot.position);
-    event.time = channel.now();
-    event.sequence = target->sequence;
-    *target = event;
+    target->time = channel.now();
+    const auto* from = reinterpret_cast<const uint64_t*>(&event);
+    auto* to = reinterpret_cast<uint64_t*>(target);
+    for (uint32_t word = 2; word < sizeof(wire::Event) / 8; ++word) to[word] = from[word];
     wire::commit(target, slot.position);
     return slot.position;
 }
 
-InternedStack intern_stack(Channel& channel, const uint64_t* frames, uint32_t count, uint32_t generation) {
+InternedStack intern_stack(Channel& channel, StackMemory* memory, const uint64_t* frames, uint32_t count,
+                           uint32_t generation) {
     const auto make_space = [&channel](uint64_t node) { return channel.reserve_node(node); };
     wire::StackTree& tree = channel.stacks();
-    uint32_t node = tree.intern(0, wire::kKeyGeneration << wire::kKeyKindShift | generation, make_space);
-    for (uint32_t i = count; node != 0 && i-- > 0;) {
-        const uint32_t child = tree.intern(node, frames[i], make_space);
+    uint32_t node = 0;
+    uint32_t known = 0;  // frames nearest the root that `memory` holds
+    if (memory != nullptr) {
+        if (memory->channel_id == channel.header()->channel_id && memory->generation == generation) {
+            const uint32_t most = count < memory->count ? count : memory->count;
+            while (known < most && memory->frames[known] == frames[count - 1 - known]) ++known;
+        }
+        if (known > 0) node = memory->nodes[known - 1];
+        memory->channel_id = channel.header()->channel_id;
+        memory->generation = generation;
+        memory->count = known;
+    }
+    if (known == 0)
+        node = tree.intern(0, wire::kKeyGeneration << wire::kKeyKindShift | generation, make_space);
+    for (uint32_t depth = known; node != 0 && depth < count; ++depth) {
+        const uint64_t frame = frames[count - 1 - depth];
+        const uint32_t child = tree.intern(node, frame, make_space);
         if (child == 0) {
             __atomic_fetch_add(&channel.header()->stacks_cut_by_space, 1, __ATOMIC_RELAXED);
             channel.degrade(wire::Degradation::kStackSpaceExhausted);
             return {node, true};
         }
         node = child;
+        if (memory != nullptr && depth < StackMemory::kCapacity) {
+            memory->frames[depth] = frame;
+            memory->nodes[depth] = node;
+            memory->count = depth + 1;
+        }
     }
     return {node, node == 0};
 }

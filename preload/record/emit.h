@@ -12,14 +12,26 @@ inline constexpr uint64_t kLost = ~0ULL;
 // Appends `event` (its `sequence` and `time` are filled in here) and returns its position. When the ring is
 // full it waits a bounded time for a living collector, and never without one; then the event is lost,
 // counted, and kLost is returned.
-uint64_t emit(Channel& channel, wire::Event event);
+uint64_t emit(Channel& channel, const wire::Event& event);
 
 struct InternedStack {
     uint32_t node;
     bool cut;  // the tree is full: `node` stands for the frames nearest the root only
 };
 
-// Stores frames (leaf first) under the root of a module load generation.
-InternedStack intern_stack(Channel& channel, const uint64_t* frames, uint32_t count, uint32_t generation);
+// The frames and nodes of the stack interned last, root first: what the next one shares with it needs no
+// look-up.
+struct StackMemory {
+    static constexpr uint32_t kCapacity = 128;
+    uint64_t channel_id;
+    uint32_t generation;
+    uint32_t count;
+    uint64_t frames[kCapacity];
+    uint32_t nodes[kCapacity];
+};
+
+// Stores frames (leaf first) under the root of a module load generation. `memory` may be null.
+InternedStack intern_stack(Channel& channel, StackMemory* memory, const uint64_t* frames, uint32_t count,
+                           uint32_t generation);
 
 }  // namespace offheap::record

@@ -1,0 +1,58 @@
+// An unwind rule: what a row says about rip, rsp and rbp, in 64 bits.
+//
+//     63        40 39        16 15    8   7 6 5 4 3  0
+//     CFA offset/8 rbp offset/8 addend/8   -  rbp kind
+//
+// Frames that need more (another register as base, a return address in an odd place) are `general`: they are
+// rare, and walked with the whole row.
+#pragma once
+
+#include <stdint.h>
+
+namespace offheap::unwind {
+
+enum class RuleKind : uint8_t {
+    none,           // no rule; never cached
+    from_rsp,       // CFA = rsp + offset
+    from_rbp,       // CFA = rbp + offset
+    at_rsp,         // CFA = *(rsp + offset) + addend
+    at_rbp,         // CFA = *(rbp + offset) + addend: a stack that the function aligned for itself
+    signal_frame,   // all registers lie in the ucontext at rsp
+    end,            // nothing called this function: a thread's first
+    planted,        // no call put this address on the stack: a coroutine's first function returns there
+    frame_pointer,  // no unwind information: a guess, to be checked at every step
+    general,        // any other row
+    unsupported,    // the row cannot be followed
+};
+
+enum class RbpPlace : uint8_t {
+    same,    // the caller's rbp
+    at_cfa,  // saved at CFA + rbp offset
+    at_rbp,  // saved at rbp + rbp offset
+};
+
+class Rule {
+  public:
+    constexpr Rule() = default;
+    constexpr explicit Rule(uint64_t bits) : bits_(bits) {}
+    constexpr explicit Rule(RuleKind kind) : bits_(static_cast<uint64_t>(kind)) {}
+
+    constexpr Rule(RuleKind kind, int64_t cfa_offset_bytes, int64_t addend_bytes, RbpPlace rbp,
+                   int64_t rbp_offset_bytes)
+        : bits_(static_cast<uint64_t>(kind) | static_cast<uint64_t>(rbp) << 4 |
+                (static_cast<uint64_t>(addend_bytes / 8) & 0xff) << 8 |
+                (static_cast<uint64_t>(rbp_offset_bytes / 8) & 0xffffff) << 16 |
+                static_cast<uint64_t>(cfa_offset_bytes / 8) << 40) {}
+
+    constexpr uint64_t bits() const { return bits_; }
+    constexpr RuleKind kind() const { return static_cast<RuleKind>(bits_ & 0xf); }
+    constexpr RbpPlace rbp_place() const { return static_cast<RbpPlace>((bits_ >> 4) & 3); }
+    constexpr int64_t addend_bytes() const { return int64_t{static_cast<int8_t>(bits_ >> 8)} * 8; }
+    constexpr int64_t rbp_offset_bytes() const { return (static_cast<int64_t>(bits_ << 24) >> 40) * 8; }
+    constexpr int64_t cfa_offset_bytes() const { return (static_cast<int64_t>(bits_) >> 40) * 8; }
+
+  private:
+    uint64_t bits_ = 0;
+};
+
+}  // namespace offheap::unwind

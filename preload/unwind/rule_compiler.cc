@@ -1,0 +1,137 @@
+#include "preload/unwind/rule_compiler.h"
+
+#include "preload/unwind/cfa_program.h"
+#include "preload/unwind/stack_memory.h"
+
+namespace offheap::unwind {
+namespace {
+
+bool fits(int64_t offset_bytes, int64_t limit_bytes) {
+    return offset_bytes % 8 == 0 && offset_bytes >= -limit_bytes && offset_bytes < limit_bytes;
+}
+constexpr int64_t kOffsetLimit = int64_t{8} << 23;
+constexpr int64_t kAddendLimit = int64_t{8} << 7;
+
+bool is_at(const Location& location, Place place, int64_t offset, uint8_t reg = 0) {
+    return static_cast<Place>(location.place) == place && location.offset == offset && location.reg == reg;
+}
+
+bool is_kernel_signal_frame(const Row& row) {
+    const auto rip = static_cast<int64_t>(ucontext_offset_bytes(kDwarfRip));
+    const auto rsp = static_cast<int64_t>(ucontext_offset_bytes(kDwarfRsp));
+    return row.cfa.form == Form::indirect && row.cfa.reg == kDwarfRsp && row.cfa.offset == rsp &&
+           row.cfa.addend == 0 && is_at(row.columns[kRip], Place::at_register, rip, kDwarfRsp);
+}
+
+RuleKind kind_of(const Term& cfa) {
+    if (cfa.form == Form::sum && cfa.reg == kDwarfRsp) return RuleKind::from_rsp;
+    if (cfa.form == Form::sum && cfa.reg == kDwarfRbp) return RuleKind::from_rbp;
+    if (cfa.form == Form::indirect && cfa.reg == kDwarfRsp) return RuleKind::at_rsp;
+    if (cfa.form == Form::indirect && cfa.reg == kDwarfRbp) return RuleKind::at_rbp;
+    return RuleKind::general;
+}
+
+// The instructions that return from a signal handler: mov $15,%rax; syscall. Runtimes that install a restorer
+// of their own (Go) describe it nowhere.
+bool is_sigreturn(const Module& module, uint64_t address) {
+    static constexpr uint8_t kCode[] = {0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05};
+    const auto* code = reinterpret_cast<const uint8_t*>(address);
+    if (!module.range.contains(code) || !module.range.contains(code + sizeof(kCode) - 1)) return false;
+    if (!is_readable(address) || !is_readable(address + sizeof(kCode) - 1)) return false;
+    for (uint32_t i = 0; i < sizeof(kCode); ++i) {
+        if (code[i] != kCode[i]) return false;
+    }
+    return true;
+}
+
+enum class Found : uint8_t { nothing, module_only, description, planted };
+
+// Finds what describes a frame. A return address is looked up one byte back, inside the call that it follows:
+// the call may be a function's last instruction. Where nothing lies there and a function *starts* at the
+// address, no call put it on the stack: it was planted (makecontext does so) and the stack ends with it.
+Found find(uint64_t frame, Module& module, FrameDescription& description, uint64_t& address) {
+    const bool is_exact = frame >> wire::kKeyKindShift == wire::kKeyExactAddress;
+    address = (frame & kAddressMask) - (is_exact ? 0 : 1);
+    if (!find_module(address, module)) return Found::nothing;
+    if (find_frame_description(module, address, description)) return Found::description;
+    if (!is_exact && find_frame_description(module, address + 1, description)) {
+        return description.function == address + 1 ? Found::planted : Found::module_only;
+    }
+    return Found::module_only;
+}
+
+}  // namespace
+
+Rule fold_row(const Row& row, bool caller_is_exact) {
+    if (row.place(kRip) == Place::undefined) return Rule(RuleKind::end);
+    if (row.cfa.form == Form::unknown || row.cfa.form == Form::constant) return Rule(RuleKind::unsupported);
+    if (row.place(kRip) == Place::unsupported || row.place(kRip) == Place::same)
+        return Rule(RuleKind::unsupported);
+    if (caller_is_exact && is_kernel_signal_frame(row)) return Rule(RuleKind::signal_frame);
+
+    const RuleKind kind = kind_of(row.cfa);
+    const Rule general(RuleKind::general);
+    if (kind == RuleKind::general || caller_is_exact || !fits(row.cfa.offset, kOffsetLimit) ||
+        !fits(row.cfa.addend, kAddendLimit)) {
+        return general;
+    }
+    if (!is_at(row.columns[kRip], Place::at_cfa, -8) || !is_at(row.columns[kRsp], Place::cfa_value, 0))
+        return general;
+
+    const Location& rbp = row.columns[kRbp];
+    RbpPlace rbp_place;
+    switch (row.place(kRbp)) {
+        case Place::same:
+            rbp_place = RbpPlace::same;
+            break;
+        case Place::at_cfa:
+            rbp_place = RbpPlace::at_cfa;
+            break;
+        case Place::at_register:
+            if (rbp.reg != kDwarfRbp) return general;
+            rbp_place = RbpPlace::at_rbp;
+            break;
+        default:
+            return general;
+    }
+    if (!fits(rbp.offset, kOffsetLimit)) return general;
+    // The walk relies on this: from rsp, the return address and the saved rbp lie between rsp and the CFA, so
+    // that one comparison of the CFA with the window's end covers both.
+    if (kind == RuleKind::from_rsp) {
+        if (row.cfa.offset < 8 || rbp_place == RbpPlace::at_rbp) return general;
+        if (rbp_place == RbpPlace::at_cfa && (rbp.offset > -8 || row.cfa.offset + rbp.offset < 0))
+            return general;
+    }
+    return Rule(kind, row.cfa.offset, row.cfa.addend, rbp_place, rbp.offset);
+}
+
+CompiledRule compile_rule(uint64_t frame) {
+    Module module;
+    FrameDescription description;
+    uint64_t address;
+    switch (find(frame, module, description, address)) {
+        case Found::nothing:
+            return {Rule(RuleKind::frame_pointer), false};
+        case Found::module_only:
+            if (is_sigreturn(module, frame & kAddressMask)) return {Rule(RuleKind::signal_frame), true};
+            return {Rule(RuleKind::frame_pointer), true};
+        case Found::planted:
+            return {Rule(RuleKind::planted), true};
+        case Found::description:
+            break;
+    }
+    Row row;
+    if (!run_program(description, address, row)) return {Rule(RuleKind::unsupported), true};
+    return {fold_row(row, description.is_signal_frame), true};
+}
+
+bool find_row(uint64_t frame, Row& row, bool& caller_is_exact) {
+    Module module;
+    FrameDescription description;
+    uint64_t address;
+    if (find(frame, module, description, address) != Found::description) return false;
+    caller_is_exact = description.is_signal_frame;
+    return run_program(description, address, row);
+}
+
+}  // namespace offheap::unwind

@@ -1,0 +1,63 @@
+// One walk up a stack, and its rarer steps. The two common ones (CFA from rsp, CFA from rbp) are in
+// capture.cc's loop.
+//
+// A step takes the walk from a frame to its caller, or returns false with the reason in `stop`.
+#pragma once
+
+#include "preload/unwind/capture.h"
+#include "preload/unwind/rule.h"
+#include "preload/unwind/stack_memory.h"
+
+namespace offheap::unwind {
+
+// Nested signals on alternate stacks are few; a forged or damaged chain of signal frames may be a circle.
+inline constexpr uint16_t kMaxStackSwitches = 32;
+
+// All registers that survive calls, as far as they are known. Only `general` rules need more than rip, rsp
+// and rbp, so it is brought up to date when one comes, by walking again from `frame_index`.
+struct RegisterFile {
+    uint64_t values[kColumns];
+    uint32_t frame_index;
+    uint8_t known;  // a bit per column
+};
+
+struct Walk {
+    Walk(const Registers& registers, StackWindow& window)
+        : rsp(registers.rsp), rbp(registers.rbp), memory(window), leaf(registers) {}
+
+    uint64_t frame = 0;  // as in capture()'s output
+    uint64_t rsp;
+    uint64_t rbp;
+    StackMemory memory;
+    const Registers& leaf;
+    // The last signal frame: it holds all registers of the frame that it interrupted,
+    // `frames[interrupted_index]`.
+    uint64_t ucontext = 0;
+    uint32_t interrupted_index = 0;
+    uint16_t stack_switches = 0;
+    bool has_file = false;
+    Stop stop = Stop::end_of_stack;
+    RegisterFile file;  // once `has_file`
+
+    bool stop_for(Stop reason) {
+        stop = reason;
+        return false;
+    }
+};
+
+// Rules of the kinds at_rsp and at_rbp, and those from_rsp and from_rbp that leave the window.
+bool step_plain(Walk& walk, Rule rule);
+
+// Into the frame that a signal interrupted, on whatever stack that ran. `count` frames were walked so far.
+bool step_signal_frame(Walk& walk, uint32_t count);
+
+// By the frame pointer, in code without unwind information.
+bool step_frame_pointer(Walk& walk);
+
+// By the whole row of the frame `frames[count - 1]`.
+bool step_general(Walk& walk, const uint64_t* frames, uint32_t count);
+
+// The rule of a frame: cached, or compiled and cached.
+Rule rule_of(uint64_t frame, uint64_t epoch);
+
+}  // namespace offheap::unwind
