@@ -30,8 +30,9 @@ export function demangle(rawName: string): string | null {
   try {
     running ??= start();
     const name = glue.demangle_any(rawName);
-    // A name that it can't read comes back without its underscore, as on other systems.
-    return name === rawName.slice(1) || name === rawName || name.length > LONGEST_RESULT ? null : name;
+    // A name that it can't read comes back without its underscore, as on other systems; a lone hash comes back empty.
+    const isRead = name !== rawName.slice(1) && name !== rawName && name !== '';
+    return isRead && name.length <= LONGEST_RESULT ? name : null;
   } catch {
     // No WebAssembly here (an address space limit, a policy): names stay mangled.
     if (running === null) isUnavailable = true;
@@ -50,8 +51,7 @@ function start(): Wasm {
       MEMORY_PAGES,
     ),
   );
-  const wasm = new WebAssembly.Instance(compiled, { './index_bg.js': { ...glue } })
-    .exports as Wasm;
+  const wasm = new WebAssembly.Instance(compiled, { './index_bg.js': { ...glue } }).exports as Wasm;
   glue.__wbg_set_wasm(wasm);
   wasm.__wbindgen_start();
   return wasm;

@@ -3,13 +3,18 @@ const OPERATOR = /operator(?:\(\)|\[\]|<=>|<<=|>>=|->\*|<<|>>|->|&&|\|\||\+\+|--
 const AFTER_PARAMETERS = /(?: (?:const|volatile|noexcept|restrict)|\s?&&?)*/y;
 const ANONYMOUS = '(anonymous namespace)';
 const CLONE = ' [clone ';
+/** The entry of a virtual function by way of another base class: to its callers it is the function. */
+const THUNK = /^\{virtual override thunk\(\{.*?\}, (.*)\)\}$/s;
 
 /**
  * A function's demangled C++ name as people say it: without parameters, qualifiers and clone marks; template arguments
  * stay unless the name grows too long for a line. A name that can't be read so comes back whole.
  */
 export function shortCppName(name: string): string {
-  const parts = split(name);
+  const thunked = THUNK.exec(name)?.[1];
+  if (thunked !== undefined) return shortCppName(thunked);
+  // An empty pack of template arguments leaves its comma behind.
+  const parts = split(name.replaceAll(', >', '>'));
   if (parts === null) return name;
   const whole = parts.map(({ text }) => text).join('');
   if (whole.length <= LONGEST_NAME) return whole || name;

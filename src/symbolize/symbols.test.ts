@@ -1,0 +1,365 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BoundedFile, ElfError } from '../modules/bounded-file.js';
+import { ElfFile } from '../modules/elf.js';
+import { PF_X, PT_LOAD } from '../modules/elf-headers.js';
+import type { Module } from '../modules/table.js';
+import { demangle } from './demangle.js';
+import { describeFrame } from './frame.js';
+import { SymbolTable } from './symbol-table.js';
+import { displayName, Symbolizer } from './symbols.js';
+
+const LIBSTDCXX = '/usr/lib/x86_64-linux-gnu/libstdc++.so.6';
+const PROGRAM = `
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+namespace shop { struct Till { int count(const std::string& what); }; }
+int shop::Till::count(const std::string& what) { return std::puts(what.c_str()); }
+// sized (8 bytes) holding inner (2 bytes), then padding without a name, then a label without a size.
+asm(R"(.text
+.balign 16
+.globl sized; .type sized, @function
+sized: nop; nop; nop
+.globl inner; .type inner, @function
+inner: nop; nop
+.size inner, .-inner
+nop; nop; nop
+.size sized, .-sized
+.balign 16
+.globl unsized; .type unsized, @function
+unsized: nop; nop; nop; nop
+.globl after; .type after, @function
+after: ret
+.size after, .-after
+.globl __alias_x, alias, alias64; .type __alias_x, @function; .type alias, @function; .type alias64, @function
+__alias_x: alias64: alias: ret
+.size alias, 1; .size alias64, 1; .size __alias_x, 1
+)");
+int main() { shop::Till till; till.count("x"); std::exit(0); }
+`;
+
+let folder = '';
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'offheap-symbols-'));
+  writeFileSync(join(folder, 'program.cc'), PROGRAM);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function compile(name: string, ...options: string[]): string {
+  const path = join(folder, name);
+  execFileSync('g++', ['-o', path, join(folder, 'program.cc'), '-O1', ...options]);
+  return path;
+}
+
+const BASE = 0x7f00_0000_0000;
+
+/** The executable part of a file as it would be mapped `BASE` above its own addresses. */
+function moduleOf(path: string, changes: Partial<Module> = {}): Module {
+  const elf = new ElfFile(new BoundedFile(path));
+  const code = elf.segments.find(({ type, flags }) => type === PT_LOAD && (flags & PF_X) !== 0)!;
+  const into = code.offset % 4096;
+  return {
+    id: 1,
+    name: 'module',
+    path,
+    start: BASE + code.address - into,
+    end: BASE + code.address + code.memoryBytes,
+    fileOffset: code.offset - into,
+    isProgram: false,
+    deleted: false,
+    stale: null,
+    elf,
+    problem: null,
+    ...changes,
+  };
+}
+
+interface Listed {
+  address: number;
+  bytes: number;
+  name: string;
+}
+
+function run(command: string, args: string[], input = ''): string {
+  return execFileSync(command, args, {
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    input,
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+}
+
+/** The functions that readelf lists; of the full table where there is one. */
+function listedFunctions(path: string): Listed[] {
+  const said = run('readelf', ['-sW', path]);
+  const from = Math.max(0, said.indexOf("Symbol table '.symtab'"));
+  const line = /^ *\d+: (\w+) +(\w+) (?:FUNC|IFUNC) +\w+ +\w+ +(?!UND)\w+ ([^\s@]+)/gm;
+  return [...said.slice(from).matchAll(line)].map(([, address, bytes, name]) => ({
+    address: Number.parseInt(address!, 16),
+    bytes: Number(bytes),
+    name: name!,
+  }));
+}
+
+/** A different place each, the same ones in each run. */
+function* places(count: number): Generator<number> {
+  for (let i = 0, state = 12345; i < count; i++) {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    yield state / 2 ** 32;
+  }
+}
+
+describe.each([
+  LIBSTDCXX,
+  '/lib/x86_64-linux-gnu/libc.so.6',
+  '/lib64/ld-linux-x86-64.so.2',
+  '/usr/bin/python3',
+  process.execPath,
+])('%s', (path) => {
+  it.skipIf(!existsSync(path))('has at 2,500 places the innermost function that readelf lists there', () => {
+    const sized = listedFunctions(path).filter(({ bytes }) => bytes > 0);
+    const symbolizer = new Symbolizer();
+    const module = moduleOf(path);
+    for (const place of places(2500)) {
+      const { address, bytes } = sized[Math.floor(place * sized.length)]!;
+      // Also the two bytes beyond the function, which mostly belong to none.
+      const asked = address + Math.floor(((place * 7919) % 1) * (bytes + 2));
+      const holders = sized.filter(
+        (symbol) => symbol.address <= asked && asked < symbol.address + symbol.bytes,
+      );
+      const start = Math.max(...holders.map((symbol) => symbol.address));
+      const names = holders.filter((symbol) => symbol.address === start).map(({ name }) => name);
+      const found = symbolizer.function(module, BASE + asked, true);
+      if (found === null || found.rawName.endsWith('@plt')) expect(names).toEqual([]);
+      else if (names.length > 0) {
+        expect(names).toContain(found.rawName);
+        expect(found.offset).toBe(asked - start);
+      }
+    }
+  });
+});
+
+describe('libstdc++', () => {
+  it('has the functions that addr2line says, at 2,500 places', () => {
+    const sized = listedFunctions(LIBSTDCXX).filter(({ bytes }) => bytes > 0);
+    const aliases = new Map<string, number>(sized.map(({ name, address }) => [name, address]));
+    const symbolizer = new Symbolizer();
+    const module = moduleOf(LIBSTDCXX);
+    const asked = [...places(2500)].map((place) => {
+      const { address, bytes } = sized[Math.floor(place * sized.length)]!;
+      return address + Math.floor(((place * 7919) % 1) * bytes);
+    });
+    const said = run(
+      'addr2line',
+      ['-fe', LIBSTDCXX],
+      asked.map((address) => address.toString(16)).join('\n'),
+    ).split('\n');
+    asked.forEach((address, i) => {
+      const found = symbolizer.function(module, BASE + address, true);
+      const theirs = said[2 * i]!.replace(/@.*/, '');
+      expect(aliases.get(found?.rawName ?? ''), `${found?.rawName} and ${theirs}`).toBe(aliases.get(theirs));
+    });
+  });
+
+  it('has names demangled as by nm -C, but for other words for the same', () => {
+    const raw = [...new Set(listedFunctions(LIBSTDCXX).map(({ name }) => name))].filter((name) =>
+      name.startsWith('_Z'),
+    );
+    const theirs = run('c++filt', [], `${raw.join('\n')}\n`).split('\n');
+    expect(raw.length).toBeGreaterThan(2000);
+    // Known differences: return types and parameters, which names don't show, and the standard's abbreviations.
+    const abbreviated = /std::(string|[io]+stream)\b/;
+    raw.forEach((name, i) => {
+      const ours = displayName(name);
+      if (abbreviated.test(ours) || abbreviated.test(demangle(name)!)) return;
+      const other = theirs[i]!.replaceAll(' ', '');
+      const pieces = ours.replaceAll(' ', '').split('<…>');
+      expect([ours, theirs[i], pieces.every((piece) => other.includes(piece))]).toEqual([
+        ours,
+        theirs[i],
+        true,
+      ]);
+    });
+  });
+});
+
+describe('a compiled program', () => {
+  const place = (path: string, name: string) =>
+    listedFunctions(path).find((symbol) => symbol.name === name)!.address;
+  const nameAt = (table: SymbolTable, address: number) => {
+    const index = table.indexAt(address);
+    return index < 0 ? null : table.rawName(index);
+  };
+
+  it('respects sizes, nesting, padding and labels without a size', () => {
+    const path = compile('program');
+    const table = new SymbolTable(new ElfFile(new BoundedFile(path)));
+    expect(table.kind).toBe('symtab');
+    const sized = place(path, 'sized');
+    const names = Array.from({ length: 21 }, (_, i) => nameAt(table, sized + i));
+    expect(names).toEqual([
+      ...['sized', 'sized', 'sized', 'inner', 'inner', 'sized', 'sized', 'sized'],
+      ...Array(8).fill(null),
+      ...['unsized', 'unsized', 'unsized', 'unsized', 'after'],
+    ]);
+    expect(nameAt(table, sized + 21)).toBe('alias');
+  });
+
+  it('names functions behind a base address, return addresses by their call', () => {
+    const path = compile('program');
+    const symbolizer = new Symbolizer();
+    const module = moduleOf(path);
+    const main = BASE + place(path, 'main');
+    const end = main + listedFunctions(path).find(({ name }) => name === 'main')!.bytes;
+    expect(symbolizer.function(module, main, true)).toEqual({ name: 'main', rawName: 'main', offset: 0 });
+    // exit() never returns, so the address behind its call is the first one behind main.
+    expect(symbolizer.function(module, end, false)).toEqual({
+      name: 'main',
+      rawName: 'main',
+      offset: end - main,
+    });
+    expect(symbolizer.function(module, end, true)?.name).not.toBe('main');
+    const count = listedFunctions(path).find(({ name }) => name.startsWith('_ZN4shop4Till5count'))!;
+    expect(describeFrame(symbolizer, module, BASE + count.address + 1, false)).toEqual({
+      module: 'module',
+      function: 'shop::Till::count',
+      file: null,
+      line: null,
+      inlined: false,
+      language: 'native',
+      address: `0x${(BASE + count.address + 1).toString(16)}`,
+      fileAddress: `0x${(count.address + 1).toString(16)}`,
+    });
+    expect(describeFrame(symbolizer, null, 0x1234, true)).toMatchObject({
+      module: '[unknown]',
+      function: null,
+    });
+  });
+
+  it('keeps exported names when stripped, without section headers too', () => {
+    const path = compile('stripped', '-s', '-rdynamic');
+    const expected = new Set(listedFunctions(path).map(({ address }) => address)).size;
+    const bytes = readFileSync(path);
+    bytes.fill(0, 40, 48);
+    bytes.fill(0, 60, 64);
+    const sectionless = join(folder, 'sectionless');
+    writeFileSync(sectionless, bytes);
+    for (const file of [path, sectionless]) {
+      const table = new SymbolTable(new ElfFile(new BoundedFile(file)));
+      expect(table.kind).toBe('dynsym');
+      const names = Array.from({ length: table.count }, (_, i) => table.rawName(i)).filter(
+        (name) => !name.endsWith('@plt'),
+      );
+      expect(names).toEqual(
+        expect.arrayContaining([
+          'main',
+          '_ZN4shop4Till5countERKNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE',
+        ]),
+      );
+      expect(names.length).toBe(expected);
+    }
+  });
+
+  it.each([
+    ['lazily', []],
+    ['at once', ['-Wl,-z,now']],
+    ['lazily under CET', ['-fcf-protection', '-Wl,-z,ibtplt']],
+    ['at once under CET', ['-fcf-protection', '-Wl,-z,ibtplt', '-Wl,-z,now', '-fno-plt']],
+  ])('names the stubs of functions bound %s as objdump does', (name, options) => {
+    const path = compile(`bound ${name}`, ...options);
+    const table = new SymbolTable(new ElfFile(new BoundedFile(path)));
+    const labels = [...run('objdump', ['-d', path]).matchAll(/^(\w+) <([^\s@>]+@plt)>:$/gm)];
+    expect(labels.length).toBeGreaterThan(0);
+    for (const [, address, label] of labels) {
+      const ours = nameAt(table, Number.parseInt(address!, 16));
+      // The lazy half of a split table only pushes an index; nobody's frame lies in it.
+      if (ours !== null) expect(ours).toBe(label);
+    }
+    expect(Array.from({ length: table.count }, (_, i) => table.rawName(i))).toContain('__cxa_finalize@plt');
+  });
+
+  it('gives no names from a file that may be another one, and says so', () => {
+    const symbolizer = new Symbolizer();
+    const path = compile('program');
+    const module = moduleOf(path, { stale: 'program was deleted or replaced after it was mapped' });
+    expect(symbolizer.function(module, module.start + 64, true)).toBeNull();
+    expect(symbolizer.problems.get(path)).toContain('replaced');
+  });
+
+  it('reads a table again after others took its room', () => {
+    const symbolizer = new Symbolizer({ mostMemoryBytes: 1 });
+    const program = moduleOf(compile('program'));
+    const library = moduleOf(LIBSTDCXX);
+    const main = BASE + place(program.path!, 'main');
+    const first = listedFunctions(LIBSTDCXX).find(({ bytes }) => bytes > 0)!;
+    for (let i = 0; i < 2; i++) {
+      expect(symbolizer.function(program, main, true)?.name).toBe('main');
+      expect(symbolizer.function(library, BASE + first.address, true)).not.toBeNull();
+    }
+  });
+
+  it('survives any changed bytes', () => {
+    const path = compile('small.so', '-shared', '-fPIC', '-s');
+    const original = readFileSync(path);
+    const mutant = join(folder, 'mutant.so');
+    // The headers; the symbol, hash and relocation tables behind them; the section headers at the end.
+    const position = fc.oneof(
+      fc.nat(4096),
+      fc.nat(original.length - 1),
+      fc.integer({ min: 1, max: 2048 }).map((n) => original.length - n),
+    );
+    const change = fc.tuple(position, fc.constantFrom(0, 1, 0x7f, 0x80, 0xff, 4, 24));
+    fc.assert(
+      fc.property(fc.array(change, { minLength: 1, maxLength: 24 }), (changes) => {
+        const bytes = Buffer.from(original);
+        for (const [at, value] of changes) bytes[at] = value;
+        writeFileSync(mutant, bytes);
+        const file = new BoundedFile(mutant);
+        try {
+          const table = new SymbolTable(new ElfFile(file));
+          for (let address = 0; address < 0x5000; address += 0x101) nameAt(table, address);
+        } catch (error) {
+          if (!(error instanceof ElfError)) throw error;
+        } finally {
+          file.park();
+        }
+      }),
+      { numRuns: 1500 },
+    );
+  });
+});
+
+const hasRust = ((): boolean => {
+  try {
+    return run('rustc', ['--version']) !== '';
+  } catch {
+    return false;
+  }
+})();
+
+describe('a Rust program', () => {
+  it.skipIf(!hasRust)(`has its names without hashes${hasRust ? '' : ' (skipped: no rustc here)'}`, () => {
+    writeFileSync(
+      join(folder, 'demo.rs'),
+      `mod store { pub struct Pool(pub Vec<u8>);
+         impl Pool { #[inline(never)] pub fn grow(&mut self) -> usize { self.0.push(1); self.0.len() } } }
+       fn main() { let mut pool = store::Pool(Vec::new()); println!("{}", pool.grow()); }`,
+    );
+    for (const version of ['legacy', 'v0']) {
+      const path = join(folder, `demo-${version}`);
+      const mangling = version === 'v0' ? ['-Csymbol-mangling-version=v0'] : [];
+      run('rustc', ['-o', path, ...mangling, join(folder, 'demo.rs')]);
+      const symbolizer = new Symbolizer();
+      const grow = listedFunctions(path).find(({ name }) => name.includes('store') && name.includes('grow'))!;
+      expect(symbolizer.function(moduleOf(path), BASE + grow.address, true)?.name).toMatch(
+        /^(demo::store::Pool::grow|<demo::store::Pool>::grow)$/,
+      );
+    }
+  });
+});
