@@ -86,7 +86,6 @@ function totals({ rss, owners, completeness }: Overview): string {
   const growth = owners.reduce((sum, owner) => sum + owner.growthBytesPerMinute, 0);
   return [
     `RSS ${formatBytes(rss.totalBytes)}`,
-    `anonymous ${formatBytes(rss.anonymousBytes)}`,
     `explained ${formatPercent(rss.explainedPercent)}`,
     `growth ${formatRate(growth)}`,
     `lost ${completeness.mappingEventsLost.toLocaleString('en-US')}`,
@@ -96,7 +95,7 @@ function totals({ rss, owners, completeness }: Overview): string {
 
 function keys({ sort, mark }: TopState): string {
   const since = mark === null ? '' : ` · marked ${mark.takenAt.slice(11, 19)} UTC`;
-  return `by ${sort}${since} · keys: g growth  r resident  b bytes  m mark  ↑↓ owner  q quit`;
+  return `q quit · by ${sort}${since} · g growth  r resident  b bytes  m mark  ↑↓ owner`;
 }
 
 function columnsOf(state: TopState, chosen: SnapshotOwner | undefined): Column<SnapshotOwner>[] {
