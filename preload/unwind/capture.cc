@@ -7,6 +7,9 @@
 namespace offheap::unwind {
 namespace {
 
+constexpr uint8_t kFromRspSavingRbp = Rule::shape(RuleKind::from_rsp, RbpPlace::at_cfa);
+constexpr uint8_t kFromRbpSavingRbp = Rule::shape(RuleKind::from_rbp, RbpPlace::at_cfa);
+
 // Every step but the two common ones.
 __attribute__((noinline, cold)) bool step_rarely(Walk& walk, Rule rule, const uint64_t* frames,
                                                  uint32_t count) {
@@ -30,9 +33,9 @@ __attribute__((noinline, cold)) bool step_rarely(Walk& walk, Rule rule, const ui
     }
 }
 
-// Equal to `actual`, but known earlier where the prediction is right: the branch lets the processor look up the next
-// rule before the stack's word has arrived. The empty statements keep the compiler from seeing that both arms are equal
-// and from choosing without a branch.
+// Equal to `actual`, but known earlier where the prediction is right: the branch lets the processor look up
+// the next rule before the stack's word has arrived. The empty statements keep the compiler from seeing that
+// both arms are equal and from choosing without a branch.
 inline uint64_t predicted_or(uint64_t prediction, uint64_t actual) {
     uint64_t result = prediction;
     __asm__("" : "+r"(result));
@@ -60,22 +63,28 @@ Capture capture(const Registers& registers, StackWindow& window, uint64_t* frame
     uint64_t high = walk.memory.high();
     for (;;) {
         Rule rule = rule_cache.find(frame, epoch);
-        if (__builtin_expect(rule.kind() == RuleKind::none, 0)) rule = rule_of(frame, epoch);
+        if (__builtin_expect(rule.kind() == RuleKind::none, 0)) {
+            // Here, not at every frame: what is no address has no cached rule.
+            if (!is_code_address(frame & ~exact_frame(0))) {
+                walk.stop = frame == 0 ? Stop::end_of_stack : Stop::no_unwind_info;
+                break;
+            }
+            rule = rule_of(frame, epoch);
+        }
         frames[count++] = frame;
 
-        // The checks keep every read inside [rsp, high), which the window covers. See fold_row for from_rsp.
-        uint64_t actual;
+        // The comparisons keep every read inside [rsp, high), which the window covers: fold_row has put the
+        // return address and the saved rbp between the base register and the CFA.
+        uint64_t caller;
         const auto cfa_offset = static_cast<uint64_t>(rule.cfa_offset_bytes());
         const auto rbp_offset = static_cast<uint64_t>(rule.rbp_offset_bytes());
         if (rule.kind() == RuleKind::from_rsp && rsp + cfa_offset <= high) {
             rsp += cfa_offset;
-            actual = load(rsp - 8);
-            if (rule.rbp_place() == RbpPlace::at_cfa) rbp = load(rsp + rbp_offset);
-        } else if (rule.kind() == RuleKind::from_rbp && rule.rbp_place() == RbpPlace::at_cfa &&
-                   rbp + cfa_offset <= high && rbp + cfa_offset >= rsp + 8 &&
-                   rbp + cfa_offset + rbp_offset >= rsp && rbp + cfa_offset + rbp_offset <= high - 8) {
+            caller = load(rsp - 8);
+            if (rule.shape() == kFromRspSavingRbp) rbp = load(rsp + rbp_offset);
+        } else if (rule.shape() == kFromRbpSavingRbp && rbp - rsp < high - rsp && rbp + cfa_offset <= high) {
             rsp = rbp + cfa_offset;
-            actual = load(rsp - 8);
+            caller = load(rsp - 8);
             rbp = load(rsp + rbp_offset);
         } else {
             walk.rsp = rsp;
@@ -87,18 +96,13 @@ Capture capture(const Registers& registers, StackWindow& window, uint64_t* frame
             rsp = walk.rsp;
             rbp = walk.rbp;
             high = walk.memory.high();
-            actual = walk.frame;
-        }
-
-        if (__builtin_expect(!is_code_address(actual & ~exact_frame(0)), 0)) {
-            walk.stop = actual == 0 ? Stop::end_of_stack : Stop::no_unwind_info;
-            break;
+            caller = walk.frame;
         }
         if (count == capacity) {
-            walk.stop = Stop::capacity;
+            walk.stop = caller == 0 ? Stop::end_of_stack : Stop::capacity;
             break;
         }
-        frame = predicted_or(frames[count], actual);
+        frame = predicted_or(frames[count], caller);
     }
     walk.memory.leave(is_thread_root);
     return {count, walk.stop};

@@ -46,8 +46,8 @@ bool find_module(uint64_t address, Module& module) {
 Bytes readable_segment(const Module& module, const uint8_t* address) {
     const Bytes none{address, address};
     if (!module.range.contains(address)) return none;
-    // Only the first page is known to be there. Where the program headers lie elsewhere (patchelf may move them), the
-    // loader has accepted the file, and its whole range is the best bound at hand.
+    // Only the first page is known to be there. Where the program headers lie elsewhere (patchelf may move
+    // them), the loader has accepted the file, and its whole range is the best bound at hand.
     if (static_cast<uint64_t>(module.range.end - module.range.begin) < kPageBytes) return module.range;
     const auto& header = *reinterpret_cast<const Elf64_Ehdr*>(module.range.begin);
     const uint64_t headers_bytes = uint64_t{header.e_phnum} * sizeof(Elf64_Phdr);

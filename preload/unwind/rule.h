@@ -40,16 +40,19 @@ class Rule {
     constexpr Rule(RuleKind kind, int64_t cfa_offset_bytes, int64_t addend_bytes, RbpPlace rbp,
                    int64_t rbp_offset_bytes)
         : bits_(static_cast<uint64_t>(kind) | static_cast<uint64_t>(rbp) << 4 |
-                (static_cast<uint64_t>(addend_bytes / 8) & 0xff) << 8 |
-                (static_cast<uint64_t>(rbp_offset_bytes / 8) & 0xffffff) << 16 |
-                static_cast<uint64_t>(cfa_offset_bytes / 8) << 40) {}
+                (static_cast<uint64_t>(addend_bytes) & 0xff) << 8 |
+                (static_cast<uint64_t>(rbp_offset_bytes) & 0xffffff) << 16 |
+                static_cast<uint64_t>(cfa_offset_bytes) << 40) {}
 
     constexpr uint64_t bits() const { return bits_; }
+    // Kind and place of rbp at once, to be compared in one instruction.
+    constexpr uint8_t shape() const { return static_cast<uint8_t>(bits_ & 0x3f); }
+    static constexpr uint8_t shape(RuleKind kind, RbpPlace rbp) { return Rule(kind, 0, 0, rbp, 0).shape(); }
     constexpr RuleKind kind() const { return static_cast<RuleKind>(bits_ & 0xf); }
     constexpr RbpPlace rbp_place() const { return static_cast<RbpPlace>((bits_ >> 4) & 3); }
-    constexpr int64_t addend_bytes() const { return int64_t{static_cast<int8_t>(bits_ >> 8)} * 8; }
-    constexpr int64_t rbp_offset_bytes() const { return (static_cast<int64_t>(bits_ << 24) >> 40) * 8; }
-    constexpr int64_t cfa_offset_bytes() const { return (static_cast<int64_t>(bits_) >> 40) * 8; }
+    constexpr int64_t addend_bytes() const { return static_cast<int8_t>(bits_ >> 8); }
+    constexpr int64_t rbp_offset_bytes() const { return static_cast<int64_t>(bits_ << 24) >> 40; }
+    constexpr int64_t cfa_offset_bytes() const { return static_cast<int64_t>(bits_) >> 40; }
 
   private:
     uint64_t bits_ = 0;

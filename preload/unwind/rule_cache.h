@@ -66,7 +66,9 @@ class RuleCache {
 
     // Calls near each other share sets' pages, so the table's pages in use follow the code's.
     const Entry* set_of(uint64_t frame) const {
-        return &entries_[((frame >> 4) ^ (frame >> 17)) % kSets * kWays];
+        constexpr uint64_t kSetBytes = kWays * sizeof(Entry);
+        const uint64_t offset_bytes = ((frame << 2) ^ (frame >> 11)) & ((kSets - 1) * kSetBytes);
+        return reinterpret_cast<const Entry*>(reinterpret_cast<const char*>(entries_) + offset_bytes);
     }
 
     static void store(Entry& entry, uint64_t check, uint64_t rule) {
@@ -74,8 +76,8 @@ class RuleCache {
         __atomic_store_n(&entry.check, check, __ATOMIC_RELAXED);
     }
 
-    uint64_t epoch_;
     alignas(64) Entry entries_[kSets * kWays];
+    uint64_t epoch_;
 };
 
 extern RuleCache rule_cache;

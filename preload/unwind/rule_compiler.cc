@@ -6,11 +6,9 @@
 namespace offheap::unwind {
 namespace {
 
-bool fits(int64_t offset_bytes, int64_t limit_bytes) {
-    return offset_bytes % 8 == 0 && offset_bytes >= -limit_bytes && offset_bytes < limit_bytes;
-}
-constexpr int64_t kOffsetLimit = int64_t{8} << 23;
-constexpr int64_t kAddendLimit = int64_t{8} << 7;
+bool fits(int64_t value, int64_t limit) { return value >= -limit && value < limit; }
+constexpr int64_t kOffsetLimit = 1 << 23;
+constexpr int64_t kAddendLimit = 1 << 7;
 
 bool is_at(const Location& location, Place place, int64_t offset, uint8_t reg = 0) {
     return static_cast<Place>(location.place) == place && location.offset == offset && location.reg == reg;
@@ -95,12 +93,13 @@ Rule fold_row(const Row& row, bool caller_is_exact) {
             return general;
     }
     if (!fits(rbp.offset, kOffsetLimit)) return general;
-    // The walk relies on this: from rsp, the return address and the saved rbp lie between rsp and the CFA, so
-    // that one comparison of the CFA with the window's end covers both.
+    // capture() relies on these orders, so that it need not check each read: the return address and the saved
+    // rbp lie between the base register and the CFA.
     if (kind == RuleKind::from_rsp) {
         if (row.cfa.offset < 8 || rbp_place == RbpPlace::at_rbp) return general;
-        if (rbp_place == RbpPlace::at_cfa && (rbp.offset > -8 || row.cfa.offset + rbp.offset < 0))
-            return general;
+    }
+    if ((kind == RuleKind::from_rsp || kind == RuleKind::from_rbp) && rbp_place == RbpPlace::at_cfa) {
+        if (rbp.offset > -16 || row.cfa.offset + rbp.offset < 0) return general;
     }
     return Rule(kind, row.cfa.offset, row.cfa.addend, rbp_place, rbp.offset);
 }

@@ -33,13 +33,7 @@ bool is_readable(uint64_t address) {
     return result == kEinval;
 }
 
-bool StackMemory::enter(uint64_t rsp) {
-    if (rsp >= home_.low && rsp < home_.high) {
-        window_ = home_;
-        is_home_ = true;
-        return true;
-    }
-    is_home_ = false;
+bool StackMemory::enter_unknown(uint64_t rsp) {
     const uint64_t page = page_of(rsp);
     window_ = {page, page};
     if (!is_readable(rsp)) return false;

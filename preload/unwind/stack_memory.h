@@ -25,7 +25,12 @@ class StackMemory {
     uint64_t high() const { return window_.high; }
 
     // Starts on the stack that `rsp` lies on. False if that cannot be read.
-    bool enter(uint64_t rsp);
+    bool enter(uint64_t rsp) {
+        is_home_ = rsp >= home_.low && rsp < home_.high;
+        if (__builtin_expect(!is_home_, 0)) return enter_unknown(rsp);
+        window_ = home_;
+        return true;
+    }
 
     // Starts on the stack that a signal interrupted: this one or another.
     bool enter_interrupted(uint64_t rsp);
@@ -47,6 +52,7 @@ class StackMemory {
     void leave(bool is_thread_root);
 
   private:
+    bool enter_unknown(uint64_t rsp);
     bool grow(uint64_t address);
     bool skip_to(uint64_t address);
 

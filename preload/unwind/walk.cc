@@ -48,8 +48,6 @@ bool step_signal_frame(Walk& walk, uint32_t count) {
     }
     const uint64_t rip = load(ucontext + ucontext_offset_bytes(kDwarfRip));
     const uint64_t rsp = load(ucontext + ucontext_offset_bytes(kDwarfRsp));
-    // A jump to address 0 was interrupted at 0: the stack does not end there.
-    if (!is_code_address(rip)) return walk.stop_for(Stop::no_unwind_info);
     if (rsp <= walk.rsp && ++walk.stack_switches > kMaxStackSwitches) return walk.stop_for(Stop::no_progress);
     walk.rbp = load(ucontext + ucontext_offset_bytes(kDwarfRbp));
     walk.rsp = rsp;
