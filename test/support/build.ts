@@ -1,0 +1,90 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { TARGET_BUILDS, TARGET_SOURCES } from './paths.js';
+
+// Without frame pointers, as distributions build: what walks them sees one frame.
+const C_FLAGS = ['-O2', '-g', '-fomit-frame-pointer', '-pthread', '-Wall', '-Wextra'];
+const COMPILE_LIMIT_MS = 120_000;
+
+function newestChangeMs(paths: string[]): number {
+  return Math.max(...paths.map((path) => statSync(path).mtimeMs));
+}
+
+function isFresh(output: string, sources: string[]): boolean {
+  const built = statSync(output, { throwIfNoEntry: false });
+  return built !== undefined && built.mtimeMs >= newestChangeMs(sources);
+}
+
+/**
+ * Makes `output` by a command if a source is newer, and returns its path. The command writes into a folder of its own;
+ * the rename at the end keeps a killed compiler's half file from looking finished.
+ */
+function make(
+  output: string,
+  sources: string[],
+  command: (into: string) => [string, string[], object?],
+): string {
+  if (isFresh(output, sources)) return output;
+  mkdirSync(dirname(output), { recursive: true });
+  const scratch = mkdtempSync(join(TARGET_BUILDS, 'making-'));
+  try {
+    const made = join(scratch, 'output');
+    const [tool, args, options] = command(made);
+    execFileSync(tool, args, {
+      stdio: ['ignore', 'inherit', 'inherit'],
+      timeout: COMPILE_LIMIT_MS,
+      ...options,
+    });
+    rmSync(output, { recursive: true, force: true });
+    renameSync(made, output);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+  return output;
+}
+
+const source = (name: string) => join(TARGET_SOURCES, name);
+const build = (name: string) => join(TARGET_BUILDS, name);
+
+/** Compiles `test/targets/NAME.c` where it has changed; returns the program's path. */
+export function buildC(name: string, { flags = [] as string[], as = name } = {}): string {
+  const file = source(`${name}.c`);
+  return make(build(as), [file], (into) => [
+    process.env.CC ?? 'cc',
+    [...C_FLAGS, ...flags, '-o', into, file, '-ldl'],
+  ]);
+}
+
+/** Compiles `test/targets/NAME.c` into a shared library, `NAME.so` or another file name; returns its path. */
+export function buildSharedC(name: string, { as = `${name}.so` } = {}): string {
+  const file = source(`${name}.c`);
+  const flags = [...C_FLAGS, '-shared', '-fPIC', `-Wl,-soname,${as}`];
+  return make(build(as), [file], (into) => [process.env.CC ?? 'cc', [...flags, '-o', into, file]]);
+}
+
+/** Builds the cgo program in `test/targets/go`. */
+export function buildGo(): string {
+  const sources = readdirSync(source('go')).map((file) => source(join('go', file)));
+  const env = { ...process.env, GOTOOLCHAIN: 'local', GOPROXY: 'off', GOFLAGS: '-mod=mod', CGO_ENABLED: '1' };
+  return make(build('go-churn'), sources, (into) => [
+    'go',
+    ['build', '-o', into, '.'],
+    { cwd: source('go'), env },
+  ]);
+}
+
+/** Compiles `test/targets/rust/churn.rs`. */
+export function buildRust(): string {
+  const file = source(join('rust', 'churn.rs'));
+  return make(build('rust-churn'), [file], (into) => [
+    'rustc',
+    ['-O', '--edition', '2021', '-o', into, file],
+  ]);
+}
+
+/** Compiles `test/targets/Churn.java`; returns the class path for `java -cp PATH Churn`. */
+export function buildJava(): string {
+  const file = source('Churn.java');
+  return make(build('java-churn'), [file], (into) => ['javac', ['-d', into, file]]);
+}

@@ -1,0 +1,95 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import type { TestContext } from 'vitest';
+import { LIBUCP } from './paths.js';
+
+/** Whether an executable of this name is on the PATH. */
+export function hasTool(name: string): boolean {
+  return (process.env.PATH ?? '').split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, name), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+let libraryCache: Map<string, string> | undefined;
+
+/** Path of a shared library that the loader's cache lists under this soname, or null. */
+export function libraryPath(soname: string): string | null {
+  if (!libraryCache) {
+    const listing = spawnSync('/sbin/ldconfig', ['-p'], { encoding: 'utf8' }).stdout ?? '';
+    const entries = [...listing.matchAll(/^\s+(\S+) \([^)]*x86-64[^)]*\) => (\S+)$/gm)];
+    libraryCache = new Map(entries.map(([, name, path]) => [name!, path!]));
+  }
+  return libraryCache.get(soname) ?? null;
+}
+
+/** Installed does not mean allowed: containers without CAP_SYS_PTRACE refuse it. */
+function straceWorks(): boolean {
+  return hasTool('strace') && spawnSync('strace', ['-qq', '-o', '/dev/null', 'true']).status === 0;
+}
+
+/** A working compiler can still lack its standard library; a version line shows only that it starts. */
+function starts(tool: string, ...args: string[]): boolean {
+  if (!hasTool(tool)) return false;
+  try {
+    execFileSync(tool, args, { stdio: 'ignore', timeout: 30_000 });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const NEEDS = {
+  strace: { present: straceWorks, install: 'apt-get install strace, and permission to trace' },
+  go: { present: () => starts('go', 'version'), install: 'apt-get install golang-go' },
+  rust: { present: () => starts('rustc', '--version'), install: 'apt-get install rustc' },
+  java: { present: () => starts('javac', '-version'), install: 'apt-get install openjdk-17-jdk-headless' },
+  python: { present: () => starts('python3', '--version'), install: 'apt-get install python3' },
+  tmux: { present: () => hasTool('tmux'), install: 'apt-get install tmux' },
+  bpftrace: { present: () => hasTool('bpftrace'), install: 'apt-get install bpftrace' },
+  chromium: { present: () => hasTool('chromium'), install: 'apt-get install chromium' },
+  jemalloc: {
+    present: () => libraryPath('libjemalloc.so.2') !== null,
+    install: 'apt-get install libjemalloc2',
+  },
+  tcmalloc: {
+    present: () => libraryPath('libtcmalloc_minimal.so.4') !== null,
+    install: 'apt-get install libtcmalloc-minimal4',
+  },
+  mimalloc: {
+    present: () => libraryPath('libmimalloc.so.2') !== null,
+    install: 'apt-get install libmimalloc2.0',
+  },
+  debianUcx: { present: () => libraryPath('libucp.so.0') !== null, install: 'apt-get install libucx0' },
+  ucx: { present: () => existsSync(LIBUCP), install: 'python3 examples/ucx-rcache/fetch_ucx.py' },
+} as const;
+
+export type Need = keyof typeof NEEDS;
+
+const known = new Map<Need, boolean>();
+
+/** Why a test that needs these can't run here, in one line; null where it can. */
+export function lacking(...needs: Need[]): string | null {
+  const absent = needs.filter((need) => {
+    if (!known.has(need)) known.set(need, NEEDS[need].present());
+    return !known.get(need);
+  });
+  if (absent.length === 0) return null;
+  return absent.map((need) => `needs ${need} (${NEEDS[need].install})`).join('; ');
+}
+
+/**
+ * Skips the running test, with the reason, where one of its needs is absent. With OFFHEAP_CI_NO_SKIPS=1 it fails
+ * instead: where everything is installed, a skip is a hole in the tests.
+ */
+export function needs(context: TestContext, ...needs: Need[]): void {
+  const reason = lacking(...needs);
+  if (reason === null) return;
+  if (process.env.OFFHEAP_CI_NO_SKIPS === '1') throw new Error(`would be skipped: ${reason}`);
+  context.skip(reason);
+}

@@ -1,0 +1,3 @@
+module offheap.test/churn
+
+go 1.19
