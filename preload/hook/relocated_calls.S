@@ -19,7 +19,7 @@ offheap_relocated_\name:
         mov     $\number, %eax
         mov     %rcx, %r10
         lea     1f(%rip), %rcx
-        jmp     offheap_trampoline_general
+        jmp     offheap_trampoline
 1:      finish
         .cfi_endproc
         .size   offheap_relocated_\name, . - offheap_relocated_\name
@@ -65,7 +65,7 @@ offheap_relocated_syscall:
         mov     %r9, %r8
         mov     8(%rsp), %r9
         lea     1f(%rip), %rcx
-        jmp     offheap_trampoline_general
+        jmp     offheap_trampoline
 1:      finish
         .cfi_endproc
         .size   offheap_relocated_syscall, . - offheap_relocated_syscall

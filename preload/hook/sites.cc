@@ -49,13 +49,13 @@ bool recognise(const Module& module, SiteScope scope, uint64_t at, Candidate* ca
     if (at >= module.code_start + 5 && load8(at - 5) == 0xb8) {
         candidate->number = load32(at - 4);
         candidate->operation = operation_of(candidate->number);
-        candidate->kind = scope == SiteScope::kOther ? StubKind::kInline : StubKind::kWrapper;
+        candidate->kind = StubKind::kKnown;
         if (candidate->operation != wire::Operation::kNone) return true;
     }
     if (at >= module.code_start + 7 && load8(at - 7) == 0x48 && load16(at - 6) == 0xc0c7) {
         candidate->number = load32(at - 4);
         candidate->operation = operation_of(candidate->number);
-        candidate->kind = StubKind::kInline;
+        candidate->kind = StubKind::kKnown;
         if (candidate->operation != wire::Operation::kNone) return true;
     }
     if (scope == SiteScope::kLibc && at >= module.code_start + 5 && load32(at - 5) == 0x244c8b4c &&

@@ -7,8 +7,7 @@
 #include "preload/runtime/raw_syscall.h"
 
 extern "C" {
-void offheap_trampoline_general();
-void offheap_trampoline_vector();
+void offheap_trampoline();
 }
 
 namespace offheap::hook {
@@ -21,10 +20,9 @@ constexpr uint64_t kPageBytes = 4096;
 constexpr uint64_t kLargestStubBytes = 48;
 constexpr int kMapFixedNoReplace = 0x100000;
 
-// At the head of the page: the trampolines' addresses and the set of interesting system-call numbers.
+// At the head of the page: the trampoline's address and the set of interesting system-call numbers.
 struct PageHead {
-    void (*general)();
-    void (*vector)();
+    void (*trampoline)();
     uint8_t numbers[(kLargestNumber + 8) / 8];
 };
 
@@ -53,8 +51,7 @@ bool StubPage::map(uint64_t near) {
                 return false;
             }
             auto* head = reinterpret_cast<PageHead*>(address_);
-            head->general = offheap_trampoline_general;
-            head->vector = offheap_trampoline_vector;
+            head->trampoline = offheap_trampoline;
             for (uint32_t number = 0; number <= kLargestNumber; ++number) {
                 if (operation_of(number) != wire::Operation::kNone)
                     head->numbers[number / 8] |= uint8_t(1u << number % 8);
@@ -94,8 +91,7 @@ uint64_t StubPage::add(StubKind kind, uint64_t resume) {
     put("\x48\x8d\x0d", 3);  // lea resume(%rip), %rcx
     put_relative(resume);
     put("\xff\x25", 2);  // jmp *trampoline(%rip)
-    put_relative(address_ + (kind == StubKind::kInline ? __builtin_offsetof(PageHead, vector)
-                                                       : __builtin_offsetof(PageHead, general)));
+    put_relative(address_ + __builtin_offsetof(PageHead, trampoline));
     if (kind == StubKind::kGeneric) {
         for (uint8_t* branch : branches) branch[-1] = static_cast<uint8_t>(at_ - branch);
         put("\x0f\x05\xe9", 3);  // pass: syscall; jmp resume

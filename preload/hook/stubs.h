@@ -7,10 +7,9 @@
 namespace offheap::hook {
 
 enum class StubKind : uint8_t {
-    kWrapper,  // an instruction in one of libc's wrapper functions
+    kKnown,    // the instruction before says which call it is
     kGeneric,  // libc's syscall(): any number may arrive, and the uninteresting ones go straight to the
                // kernel
-    kInline,   // an inline system call in other code: vector registers may be live
 };
 
 class StubPage {

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "preload/runtime/raw_syscall.h"
+#include "preload/unwind/keep_vectors.h"
 
 namespace offheap::hook {
 
@@ -87,6 +88,8 @@ void on_thread_end(void* value) {
     give_back(state);
 }
 
+long set_key(const void*, const void* state) { return pthread_setspecific(key, state); }
+
 ThreadState* acquire(OwnMapping* fresh) {
     ThreadState* state = take_free();
     // A racing thread may take all of a new slab: bounded tries, then this call goes without a state.
@@ -103,7 +106,9 @@ ThreadState* acquire(OwnMapping* fresh) {
         state->frame_capacity = kInlineFrames;
     }
     current = state;
-    if (key_usable) pthread_setspecific(key, state);
+    if (key_usable) {
+        offheap_keep_vectors(set_key, nullptr, state);
+    }
     return state;
 }
 

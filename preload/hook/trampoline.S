@@ -2,8 +2,7 @@
 // rcx, which is exactly what the kernel leaves there, so one trampoline serves all sites and returns by rcx.
 //
 // The call frame information is whole, so that gdb, libgcc and our own unwinder pass through at every instruction.
-// `general` keeps the general registers only: it serves sites in libc's wrapper functions, whose callers hold nothing in
-// vector registers. `vector` keeps xmm0-15 as well: an inline system call elsewhere may stand among live ones.
+// Vector registers are left alone: the handler is built without them (RULES.md, 8).
 
         .text
 
@@ -13,7 +12,11 @@
         .cfi_rel_offset \dwarf, 0
         .endm
 
-        .macro  enter
+        .hidden offheap_on_system_call
+        .globl  offheap_trampoline
+        .hidden offheap_trampoline
+        .type   offheap_trampoline, @function
+offheap_trampoline:
         .cfi_startproc
         .cfi_signal_frame
         .cfi_def_cfa %rsp, 0
@@ -41,9 +44,7 @@
         .cfi_def_cfa %rbx, 240
         and     $-16, %rsp
         cld
-        .endm
-
-        .macro  leave
+        call    offheap_on_system_call
         mov     %rbx, %rsp
         .cfi_def_cfa %rsp, 240
         pop     %rax
@@ -91,32 +92,6 @@
         .cfi_def_cfa_offset 0
         jmp     *%rcx
         .cfi_endproc
-        .endm
-
-        .hidden offheap_on_system_call
-        .globl  offheap_trampoline_general
-        .hidden offheap_trampoline_general
-        .type   offheap_trampoline_general, @function
-offheap_trampoline_general:
-        enter
-        call    offheap_on_system_call
-        leave
-        .size   offheap_trampoline_general, . - offheap_trampoline_general
-
-        .globl  offheap_trampoline_vector
-        .hidden offheap_trampoline_vector
-        .type   offheap_trampoline_vector, @function
-offheap_trampoline_vector:
-        enter
-        sub     $256, %rsp
-        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-        movaps  %xmm\n, \n*16(%rsp)
-        .endr
-        call    offheap_on_system_call
-        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-        movaps  \n*16(%rsp), %xmm\n
-        .endr
-        leave
-        .size   offheap_trampoline_vector, . - offheap_trampoline_vector
+        .size   offheap_trampoline, . - offheap_trampoline
 
         .section .note.GNU-stack, "", @progbits

@@ -3,6 +3,7 @@
 #include <elf.h>
 
 #include "preload/unwind/capture.h"
+#include "preload/unwind/keep_vectors.h"
 
 // Declared here as well as in <dlfcn.h>, whose older versions lack it. Weak: null where libc has none.
 // It is lock-free and async-signal-safe, which dl_iterate_phdr and dladdr are not.
@@ -24,6 +25,11 @@ namespace {
 
 constexpr uint64_t kPageBytes = 4096;
 
+long look_up(const void* address, const void* result) {
+    return offheap_dl_find_object(const_cast<void*>(address),
+                                  static_cast<OffheapFoundObject*>(const_cast<void*>(result)));
+}
+
 bool has_elf_magic(const Elf64_Ehdr& header) {
     return header.e_ident[EI_MAG0] == ELFMAG0 && header.e_ident[EI_MAG1] == ELFMAG1 &&
            header.e_ident[EI_MAG2] == ELFMAG2 && header.e_ident[EI_MAG3] == ELFMAG3 &&
@@ -35,9 +41,10 @@ bool has_elf_magic(const Elf64_Ehdr& header) {
 bool has_table_lookup() { return offheap_dl_find_object != nullptr; }
 
 bool find_module(uint64_t address, Module& module) {
-    OffheapFoundObject found;
-    if (!has_table_lookup() || offheap_dl_find_object(reinterpret_cast<void*>(address), &found) != 0)
+    OffheapFoundObject found = {};
+    if (!has_table_lookup() || offheap_keep_vectors(look_up, reinterpret_cast<void*>(address), &found) != 0) {
         return false;
+    }
     module.range = {static_cast<const uint8_t*>(found.map_start), static_cast<const uint8_t*>(found.map_end)};
     module.eh_frame_header = static_cast<const uint8_t*>(found.eh_frame_header);
     return true;
