@@ -114,16 +114,18 @@ Napi::Value ChannelObject::drain(const Napi::CallbackInfo& info) {
     result.Set("lost", number(env, drained.lost));
     result.Set("position", number(env, drained.position));
     result.Set("waiting", number(env, drained.waiting));
+    result.Set("hole", number(env, drained.hole));
     result.Set("blocked", drained.blocked);
     return result;
 }
 
 Napi::Value ChannelObject::skip(const Napi::CallbackInfo& info) {
-    uint64_t position = 0;
-    if (!unsigned_argument(info, 0, position) || position != ring_.position()) {
-        return misuse(info.Env(), "skip(position): only the position that drain() stopped at");
+    uint64_t position = 0, count = 0;
+    if (!unsigned_argument(info, 0, position) || !unsigned_argument(info, 1, count) ||
+        position != ring_.position() || count > file_.ring().capacity) {
+        return misuse(info.Env(), "skip(position, count): only from the position that drain() stopped at");
     }
-    ring_.skip();
+    ring_.skip(count);
     return info.Env().Undefined();
 }
 

@@ -95,11 +95,10 @@ MaybeFailure RingReader::drain(uint8_t* buffer, uint64_t slots, Drained& drained
     while (first < count && sequence_at(buffer, first) > position_ + first + 1) ++first;
     uint64_t end = first;
     while (end < count && sequence_at(buffer, end) == position_ + end + 1) ++end;
-    drained.blocked = false;
-    for (uint64_t later = end + 1; end == first && later < count && !drained.blocked; ++later) {
-        drained.blocked = sequence_at(buffer, later) == position_ + later + 1;
+    uint64_t hole_end = end;
+    if (end == first) {
+        while (hole_end < count && sequence_at(buffer, hole_end) < position_ + hole_end + 1) ++hole_end;
     }
-
     // The first copy proved [commit] for these slots, but promises nothing about their fields: the kernel's
     // copy may have read a field before the producer wrote it and the sequence after. A copy that starts now
     // can't.
@@ -113,6 +112,8 @@ MaybeFailure RingReader::drain(uint8_t* buffer, uint64_t slots, Drained& drained
     drained.events = events;
     drained.position = position_;
     drained.waiting = head - position_;
+    drained.hole = hole_end - end;
+    drained.blocked = hole_end > end && hole_end < count;
     return {};
 }
 

@@ -14,7 +14,8 @@ struct Drained {
     uint64_t lost = 0;      // positions passed over because their slot holds something else
     uint64_t position = 0;  // the next position to read
     uint64_t waiting = 0;   // positions taken by producers but not read yet
-    bool blocked = false;   // the next position is not committed although a later one is: a hole
+    uint64_t hole = 0;      // when there were no records: how many positions in front are not committed
+    bool blocked = false;   // a committed record was seen behind the hole
 };
 
 class RingReader {
@@ -33,8 +34,8 @@ class RingReader {
     // claim: without it, slots may be freed and written anew during the copy.
     [[nodiscard]] MaybeFailure drain(uint8_t* buffer, uint64_t slots, Drained& drained);
 
-    // Gives up on the record at the reading position.
-    void skip() { ++position_; }
+    // Gives up on `count` records at the reading position.
+    void skip(uint64_t count) { position_ += count; }
     uint64_t position() const { return position_; }
     uint64_t freed() const { return freed_; }
 

@@ -13,7 +13,9 @@ export interface Drained {
   position: number;
   /** Positions that producers have taken and that were not read yet. */
   waiting: number;
-  /** The next position is not committed although a later one is. */
+  /** When there were no events: how many positions in front are taken but not committed. */
+  hole: number;
+  /** A committed record was seen behind the hole. */
   blocked: boolean;
 }
 
@@ -22,7 +24,7 @@ export interface NativeChannel {
   header(): Uint8Array;
   claim(expected: number): number;
   drain(buffer: Uint8Array): Drained;
-  skip(position: number): void;
+  skip(position: number, count: number): void;
   free(position: number): void;
   beat(): void;
   nodes(from: number, to: number): Uint8Array;

@@ -47,9 +47,9 @@ export class Channel {
     return native(() => this.#native.drain(buffer));
   }
 
-  /** Gives up on the record at the position that `drain` stopped at. */
-  skip(position: number): void {
-    native(() => this.#native.skip(position));
+  /** Gives up on `count` records from the position that `drain` stopped at. */
+  skip(position: number, count: number): void {
+    native(() => this.#native.skip(position, count));
   }
 
   /** Gives all slots before `position` back to the target. Needs the claim. */

@@ -1,0 +1,222 @@
+import type { Drained } from '../wire/addon.js';
+import { Channel } from '../wire/channel.js';
+import { EventClock } from '../wire/clock.js';
+import { EVENT_BYTES, EventDecoder } from '../wire/decode.js';
+import type { MappingEvent } from '../wire/event.js';
+import type { ChannelHeader } from '../wire/header.js';
+import { claimChannel } from './claim.js';
+import { type Liveness, liveness } from './process-identity.js';
+import { Stacks } from './stacks.js';
+
+/** Why events are missing. */
+export type GapReason =
+  /** The ring was full and the target didn't wait any longer. */
+  | 'ringFull'
+  /** A thread took a place in the ring and never filled it. */
+  | 'uncommitted'
+  /** A slot held another record than it should. */
+  | 'overwritten'
+  /** A record made no sense. */
+  | 'damaged';
+
+/** Takes what a drain reads. */
+export interface DrainHandler {
+  /** The next event in order. The object is overwritten by the next one: copy what you keep. */
+  event(event: MappingEvent): void;
+  /** Events are missing: before the next one, for `ringFull` about here. */
+  gap(reason: GapReason, events: number): void;
+  /**
+   * Half of the ring waits to be freed: everything before `position` was handed out. Make it safe, then call
+   * `confirm(position)`; until then the target can't reuse these slots and loses events once the ring is full.
+   */
+  checkpoint(position: number): void;
+}
+
+export interface Polled {
+  events: number;
+  lost: number;
+}
+
+const BUFFER_EVENTS = 4096;
+/** One poll hands out this many buffers at most, so that a busy target can't keep everything else from running. */
+const BUFFERS_PER_POLL = 8;
+const HEADER_INTERVAL_MS = 100;
+const LIVENESS_INTERVAL_MS = 200;
+/** Between taking a slot and filling it a thread does nothing but copy: so late, it never will. */
+const HOLE_PATIENCE_MS = 2000;
+
+interface Hole {
+  position: number;
+  count: number;
+  sinceMs: number;
+}
+
+export interface DrainOptions {
+  /** Whether the target still runs; by default /proc is asked. */
+  liveness?: () => Liveness;
+  nowMs?: () => number;
+}
+
+/** Reads one channel from where its last reader freed it, to its end. Single consumer: claims the channel. */
+export class Drain {
+  readonly channel: Channel;
+  readonly stacks: Stacks;
+  /** Events missing so far, by reason. `ringFull` counts from the channel's start, whoever read it then. */
+  readonly lost: Record<GapReason, number> = { ringFull: 0, uncommitted: 0, overwritten: 0, damaged: 0 };
+  readonly #release: () => void;
+  readonly #decoder: EventDecoder;
+  readonly #clock: EventClock;
+  readonly #buffer = new Uint8Array(BUFFER_EVENTS * EVENT_BYTES);
+  readonly #liveness: () => Liveness;
+  readonly #nowMs: () => number;
+  #header: ChannelHeader;
+  #headerAtMs = Number.NEGATIVE_INFINITY;
+  #livenessAtMs = Number.NEGATIVE_INFINITY;
+  #position: number;
+  #freed: number;
+  #hole: Hole | null = null;
+  #finishing = false;
+  #ended = false;
+
+  /** Throws what `Channel` throws, and `CHANNEL_BUSY`. */
+  constructor(path: string, options: DrainOptions = {}) {
+    this.channel = new Channel(path);
+    try {
+      this.#release = claimChannel(this.channel);
+    } catch (error) {
+      this.channel.close();
+      throw error;
+    }
+    this.stacks = new Stacks(this.channel);
+    this.#header = this.channel.header();
+    this.#position = this.#freed = this.#header.ringTail;
+    this.#clock = new EventClock(this.#header);
+    this.#decoder = new EventDecoder({
+      text: (offset) => this.channel.text(offset),
+      sinceStartNs: (low, high) => this.#clock.sinceStartNs(low, high),
+    });
+    const { processId, processStartTicks } = this.#header;
+    this.#liveness = options.liveness ?? (() => liveness(processId, processStartTicks));
+    this.#nowMs = options.nowMs ?? (() => performance.now());
+  }
+
+  /** The header as it was a moment ago. */
+  get header(): ChannelHeader {
+    return this.#header;
+  }
+
+  /** The next position to be handed out. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** The target is gone and everything that it recorded was handed out. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** The target writes here no more although its pid lives (exec): the next poll reads to the end. */
+  finish(): void {
+    this.#finishing = true;
+  }
+
+  /** Hands out what has been recorded since the last poll. Throws `CHANNEL_DAMAGED` or `CHANNEL_BUSY`. */
+  poll(handler: DrainHandler): Polled {
+    const polled = { events: 0, lost: 0 };
+    if (this.#ended) return polled;
+    this.channel.beat();
+    // Asked before reading: what the target recorded before it was gone is then seen by the reads below.
+    const gone = this.#finishing || this.#isGone();
+    let last: Drained | undefined;
+    for (let buffers = 0; buffers < BUFFERS_PER_POLL; buffers++) {
+      last = this.#readBuffer(handler, polled);
+      if (last.events === 0 && !this.#passHole(last, gone, handler, polled)) break;
+    }
+    this.#readHeader(gone, handler, polled);
+    this.#ended = gone && last?.waiting === 0;
+    return polled;
+  }
+
+  /** Everything before `position` is safe: the target may overwrite it. */
+  confirm(position: number): void {
+    if (position <= this.#freed) return;
+    this.channel.free(position);
+    this.#freed = position;
+  }
+
+  /** Stops reading. Whoever reads next goes on behind what was confirmed. */
+  close(): void {
+    this.#ended = true;
+    this.#release();
+  }
+
+  #readBuffer(handler: DrainHandler, polled: Polled): Drained {
+    const drained = this.channel.drain(this.#buffer);
+    this.#gap('overwritten', drained.lost, handler, polled);
+    const damaged = this.#decoder.decode(this.#buffer, drained.events, (event) => handler.event(event));
+    this.#gap('damaged', damaged, handler, polled);
+    polled.events += drained.events - damaged;
+    this.#moveTo(drained.position, handler);
+    return drained;
+  }
+
+  #moveTo(position: number, handler: DrainHandler): void {
+    this.#position = position;
+    if (position - this.#freed >= this.#header.ringCapacity / 2) handler.checkpoint(position);
+  }
+
+  /** Whether reading can go on at once: a hole was given up, or what is there was not all read. */
+  #passHole(drained: Drained, gone: boolean, handler: DrainHandler, polled: Polled): boolean {
+    if (drained.hole === 0) {
+      this.#hole = null;
+      return drained.lost > 0;
+    }
+    const count = gone ? drained.hole : this.#expiredHole(drained);
+    if (count === 0) return false;
+    this.channel.skip(drained.position, count);
+    this.#hole = null;
+    this.#gap('uncommitted', count, handler, polled);
+    this.#moveTo(drained.position + count, handler);
+    return true;
+  }
+
+  /** How many positions at the front of a living target's ring have been overdue for too long. */
+  #expiredHole(drained: Drained): number {
+    const nowMs = this.#nowMs();
+    if (!drained.blocked) return 0;
+    // Remembered as first seen: only those positions were taken before the patience began.
+    if (this.#hole?.position !== drained.position) {
+      this.#hole = { position: drained.position, count: drained.hole, sinceMs: nowMs };
+    }
+    if (nowMs - this.#hole.sinceMs < HOLE_PATIENCE_MS) return 0;
+    if (this.#liveness() === 'stopped') {
+      this.#hole.sinceMs = nowMs;
+      return 0;
+    }
+    return Math.min(this.#hole.count, drained.hole);
+  }
+
+  #isGone(): boolean {
+    const nowMs = this.#nowMs();
+    if (nowMs - this.#livenessAtMs < LIVENESS_INTERVAL_MS) return false;
+    this.#livenessAtMs = nowMs;
+    this.#finishing = this.#liveness() === 'gone';
+    return this.#finishing;
+  }
+
+  #readHeader(force: boolean, handler: DrainHandler, polled: Polled): void {
+    const nowMs = this.#nowMs();
+    if (!force && nowMs - this.#headerAtMs < HEADER_INTERVAL_MS) return;
+    this.#headerAtMs = nowMs;
+    this.#header = this.channel.header();
+    this.#clock.calibrate();
+    this.#gap('ringFull', this.#header.eventsLost - this.lost.ringFull, handler, polled);
+  }
+
+  #gap(reason: GapReason, events: number, handler: DrainHandler, polled: Polled): void {
+    if (events <= 0) return;
+    this.lost[reason] += events;
+    polled.lost += events;
+    handler.gap(reason, events);
+  }
+}
