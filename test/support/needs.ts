@@ -28,6 +28,16 @@ export function libraryPath(soname: string): string | null {
   return libraryCache.get(soname) ?? null;
 }
 
+let pythonCache: string | undefined;
+
+/** The interpreter itself: `python3` on the PATH may be a version manager's shell script, dozens of processes long. */
+export function pythonPath(): string {
+  pythonCache ??= execFileSync('python3', ['-c', 'import sys; print(sys.executable)'], {
+    encoding: 'utf8',
+  }).trim();
+  return pythonCache;
+}
+
 /** Installed does not mean allowed: containers without CAP_SYS_PTRACE refuse it. */
 function straceWorks(): boolean {
   return hasTool('strace') && spawnSync('strace', ['-qq', '-o', '/dev/null', 'true']).status === 0;

@@ -42,7 +42,7 @@ static void install(int signal, int flags) {
 }
 
 int main(int argc, char** argv) {
-    const long rounds = argc > 1 ? atol(argv[1]) : 20000;
+    const long rounds = argc > 1 ? atol(argv[1]) : 2000;
     stack_t alternate = {.ss_sp = malloc(kAltBytes), .ss_size = kAltBytes};
     if (sigaltstack(&alternate, NULL) != 0) abort();
     install(SIGALRM, 0);
