@@ -22,6 +22,15 @@ test('folded: root first, the enclosing operation at the tip, bytes as weight', 
   ]);
 });
 
+test('folded: a name can neither make a frame nor a line', () => {
+  const snapshot = sampleSnapshot(1);
+  snapshot.mappings.length = 1;
+  snapshot.stacks[1] = [{ ...snapshot.stacks[1]![0]!, function: 'operator()<a;b>\n' }];
+  expect(renderFlamegraph(snapshot, 'folded')).toBe(
+    'python3 decode.py (pid 4242);operator()<a:b>\\x0a;[mmap inside munmap] 151552\n',
+  );
+});
+
 const names = fc.oneof(
   fc.constantFrom('main', 'a;b', 'c\nd', ' ', '<script>'),
   fc.string({ unit: 'binary' }),
