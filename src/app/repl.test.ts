@@ -77,7 +77,7 @@ const evaluated = (expression: string, json = false) =>
 test('eval: the names of the REPL, await, JSON', async () => {
   expect(await evaluated('processes.length;')).toBe('1');
   expect(await evaluated('ledger.byOwner().map((each) => each.owner) // who', true)).toBe(
-    '["libucs.so.0","glibc malloc","[stack]"]',
+    '["libucs.so.0","libc.so.6","[stack]"]',
   );
   expect(await evaluated('(await flamegraph({format: "folded"})).length > 100')).toBe('true');
   expect(await evaluated('undefined', true)).toBe('null');

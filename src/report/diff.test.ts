@@ -30,7 +30,7 @@ test('an owner that is gone counts as shrunk, a new one as grown', () => {
     ['jemalloc', 4_194_304],
     ['[stack]', -135_168],
     ['libucs.so.0', -303_104],
-    ['glibc malloc', -4_194_304],
+    ['libc.so.6', -4_194_304],
   ]);
 });
 

@@ -7,7 +7,7 @@ export function sampleSnapshot(chunks = 381): Snapshot {
     mapping({
       start: '0x55d0a0000000',
       bytes: 4_194_304,
-      owner: 'glibc malloc',
+      owner: 'libc.so.6',
       kind: 'allocator',
       stack: 2,
     }),
@@ -15,7 +15,7 @@ export function sampleSnapshot(chunks = 381): Snapshot {
   ];
   const owners = [
     owner('libucs.so.0', 'library', mappings, 419_430_400),
-    owner('glibc malloc', 'allocator', mappings, 0),
+    owner('libc.so.6', 'allocator', mappings, 0),
     owner('[stack]', 'stack', mappings, 0),
   ];
   return {

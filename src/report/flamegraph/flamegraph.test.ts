@@ -90,6 +90,7 @@ test('the kinds: owners by their kind, what they were reached through is plumbin
   }
   expect(Object.fromEntries(kinds)).toMatchObject({
     syscall: 'plumbing',
+    malloc: 'allocator',
     ucm_munmap: 'plumbing',
     ucs_mpool_grow: 'library',
     '[mmap inside munmap]': 'enclosed',

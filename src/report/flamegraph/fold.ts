@@ -1,6 +1,6 @@
 import type { Snapshot, SnapshotMapping } from '../schema.js';
 import { printable } from '../text.js';
-import { type FrameKind, frameKinds } from './kind.js';
+import { type FrameKind, frameKinds, ownerFrameKind } from './kind.js';
 
 /** A frame of the folded tree: everything live whose stack goes through it, root-most callers below. */
 export interface FlameNode {
@@ -80,13 +80,12 @@ function leafless(name: string): FlameNode {
 
 /** Keyed by what the frames say, not by stack ids: those of two recordings differ. */
 function towersOf(snapshot: Snapshot): Map<string, Tower> {
-  const kinds = frameKinds(snapshot);
   const byStack = new Map<string, Tower>();
   for (const mapping of snapshot.mappings) {
     const key = `${mapping.stack}\0${mapping.owner}\0${mapping.kind}\0${mapping.enclosing}\0${mapping.operation}`;
     let tower = byStack.get(key);
     if (tower === undefined) {
-      tower = { frames: framesOf(snapshot, mapping, kinds), bytes: 0, mappings: 0 };
+      tower = { frames: framesOf(snapshot, mapping), bytes: 0, mappings: 0 };
       byStack.set(key, tower);
     }
     tower.bytes += mapping.bytes;
@@ -105,14 +104,10 @@ function towersOf(snapshot: Snapshot): Map<string, Tower> {
   return towers;
 }
 
-function framesOf(
-  snapshot: Snapshot,
-  mapping: SnapshotMapping,
-  kinds: ReturnType<typeof frameKinds>,
-): Tower['frames'] {
+function framesOf(snapshot: Snapshot, mapping: SnapshotMapping): Tower['frames'] {
   const { owner, kind, enclosing, operation } = mapping;
   const stack = snapshot.stacks[mapping.stack] ?? [];
-  const frames: Tower['frames'] = kinds(stack, mapping).map((frameKind, index) => {
+  const frames: Tower['frames'] = frameKinds(stack, mapping).map((frameKind, index) => {
     const frame = stack[index];
     const source = frame?.file ? `, ${frame.file}${frame.line === null ? '' : `:${frame.line}`}` : '';
     return {
@@ -125,7 +120,7 @@ function framesOf(
   if (frames.length === 0) {
     frames.push(
       { name: NO_STACK, detail: 'no stack is known', kind: 'unknown' },
-      { name: printable(owner), detail: kind, kind: kinds.owner(kind) },
+      { name: printable(owner), detail: kind, kind: ownerFrameKind(kind) },
     );
   }
   if (enclosing !== null) {

@@ -1,4 +1,5 @@
-import type { OwnerKind, Snapshot, SnapshotFrame, SnapshotMapping } from '../schema.js';
+import { ALLOCATOR_MODULES, matches, PLUMBING_MODULES } from '../../ledger/plumbing.js';
+import type { OwnerKind, SnapshotFrame, SnapshotMapping } from '../schema.js';
 
 /** What a frame is drawn as. `plumbing` relays a call for others and never owns memory: it is muted. */
 export type FrameKind =
@@ -24,63 +25,35 @@ export const KIND_TEXTS: Record<FrameKind, string> = {
   unknown: 'unknown',
 };
 
-const OWNER_KINDS: Record<OwnerKind, FrameKind> = {
-  library: 'library',
-  allocator: 'allocator',
-  // Thread stacks belong to whoever made the thread.
-  stack: 'library',
-  program: 'program',
-  kernel: 'kernel',
-  profiler: 'plumbing',
-  unexplained: 'unknown',
-};
-
-/** The kinds of a stack's frames, leaf first as the stack. */
-export interface FrameKinds {
-  (stack: readonly SnapshotFrame[], mapping: Pick<SnapshotMapping, 'owner'>): FrameKind[];
-  owner(kind: OwnerKind): FrameKind;
+/** The kinds of a mapping's frames, leaf first as its stack. */
+export function frameKinds(
+  stack: readonly SnapshotFrame[],
+  { owner, kind }: Pick<SnapshotMapping, 'owner' | 'kind'>,
+): FrameKind[] {
+  const first = stack.findIndex((frame) => frame.module === owner);
+  // The C library owns as malloc and relays elsewhere: only its frames next to the kernel are the owner's.
+  const relays = matches(PLUMBING_MODULES, owner);
+  let last = first;
+  while (relays && last >= 0 && stack[last + 1]?.module === owner) last += 1;
+  return stack.map((frame, index) => {
+    if (index < first) return 'plumbing';
+    return index <= last && kind === 'allocator' ? 'allocator' : moduleKind(frame);
+  });
 }
 
-/**
- * How the snapshot itself classifies modules: an owner's frames are of the owner's kind; what stands between the owner
- * and the kernel is plumbing, since attribution passed it over, and so is every frame of a module that was only ever
- * passed over.
- */
-export function frameKinds(snapshot: Pick<Snapshot, 'owners' | 'mappings' | 'stacks'>): FrameKinds {
-  const owners = new Map(snapshot.owners.map(({ owner, kind }) => [owner, OWNER_KINDS[kind]]));
-  const relays = relayModules(snapshot, owners);
-
-  const classify = (frame: SnapshotFrame): FrameKind => {
-    if (frame.language !== 'native') return 'interpreted';
-    const owned = owners.get(frame.module);
-    if (owned !== undefined) return owned;
-    if (relays.has(frame.module)) return 'plumbing';
-    // The program's own file is the one that is no shared object; its command may be a link to it.
-    return /\.so\b|^\[/.test(frame.module) ? 'library' : 'program';
-  };
-  const kinds = (stack: readonly SnapshotFrame[], { owner }: Pick<SnapshotMapping, 'owner'>) => {
-    const first = stack.findIndex((frame) => frame.module === owner);
-    return stack.map((frame, index) => (index < first ? 'plumbing' : classify(frame)));
-  };
-  return Object.assign(kinds, { owner: (kind: OwnerKind) => OWNER_KINDS[kind] });
+function moduleKind({ language, module }: SnapshotFrame): FrameKind {
+  if (language !== 'native') return 'interpreted';
+  if (matches(PLUMBING_MODULES, module)) return 'plumbing';
+  if (matches(ALLOCATOR_MODULES, module)) return 'allocator';
+  if (module.startsWith('[')) return 'kernel';
+  // The program's own file is the one that is no shared object; its command may be a link to it.
+  return /\.so\b/.test(module) ? 'library' : 'program';
 }
 
-/** Modules on the kernel's side of some owner that own nothing themselves. */
-function relayModules(
-  snapshot: Pick<Snapshot, 'mappings' | 'stacks'>,
-  owners: ReadonlyMap<string, FrameKind>,
-): Set<string> {
-  const relays = new Set<string>();
-  const seen = new Set<string>();
-  for (const { stack, owner } of snapshot.mappings) {
-    const key = `${stack}\0${owner}`;
-    if (seen.has(key)) continue;
-    seen.add(key);
-    const frames = snapshot.stacks[stack] ?? [];
-    const first = frames.findIndex((frame) => frame.module === owner);
-    for (const frame of frames.slice(0, Math.max(0, first))) {
-      if (!owners.has(frame.module)) relays.add(frame.module);
-    }
-  }
-  return relays;
+/** What stands for an owner where there is no stack. */
+export function ownerFrameKind(kind: OwnerKind): FrameKind {
+  if (kind === 'profiler') return 'plumbing';
+  // Thread stacks are their creator's, a library or the program.
+  if (kind === 'stack') return 'library';
+  return kind === 'unexplained' ? 'unknown' : kind;
 }
