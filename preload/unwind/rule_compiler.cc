@@ -42,20 +42,21 @@ bool is_sigreturn(const Module& module, uint64_t address) {
     return true;
 }
 
-enum class Found : uint8_t { nothing, module_only, description, planted };
+enum class Found : uint8_t { nothing, module_only, sigreturn, planted, description };
 
 // Finds what describes a frame. A return address is looked up one byte back, inside the call that it follows:
 // the call may be a function's last instruction. Where nothing lies there and a function *starts* at the
 // address, no call put it on the stack: it was planted (makecontext does so) and the stack ends with it.
-Found find(uint64_t frame, Module& module, FrameDescription& description, uint64_t& address) {
+__attribute__((noinline)) Found find(uint64_t frame, FrameDescription& description, uint64_t& address) {
     const bool is_exact = frame >> wire::kKeyKindShift == wire::kKeyExactAddress;
     address = (frame & kAddressMask) - (is_exact ? 0 : 1);
+    Module module;
     if (!find_module(address, module)) return Found::nothing;
     if (find_frame_description(module, address, description)) return Found::description;
     if (!is_exact && find_frame_description(module, address + 1, description)) {
         return description.function == address + 1 ? Found::planted : Found::module_only;
     }
-    return Found::module_only;
+    return is_sigreturn(module, frame & kAddressMask) ? Found::sigreturn : Found::module_only;
 }
 
 }  // namespace
@@ -105,15 +106,15 @@ Rule fold_row(const Row& row, bool caller_is_exact) {
 }
 
 CompiledRule compile_rule(uint64_t frame) {
-    Module module;
     FrameDescription description;
     uint64_t address;
-    switch (find(frame, module, description, address)) {
+    switch (find(frame, description, address)) {
         case Found::nothing:
             return {Rule(RuleKind::frame_pointer), false};
         case Found::module_only:
-            if (is_sigreturn(module, frame & kAddressMask)) return {Rule(RuleKind::signal_frame), true};
             return {Rule(RuleKind::frame_pointer), true};
+        case Found::sigreturn:
+            return {Rule(RuleKind::signal_frame), true};
         case Found::planted:
             return {Rule(RuleKind::planted), true};
         case Found::description:
@@ -125,10 +126,9 @@ CompiledRule compile_rule(uint64_t frame) {
 }
 
 bool find_row(uint64_t frame, Row& row, bool& caller_is_exact) {
-    Module module;
     FrameDescription description;
     uint64_t address;
-    if (find(frame, module, description, address) != Found::description) return false;
+    if (find(frame, description, address) != Found::description) return false;
     caller_is_exact = description.is_signal_frame;
     return run_program(description, address, row);
 }

@@ -54,7 +54,6 @@ bool step_signal_frame(Walk& walk, uint32_t count) {
     walk.frame = exact_frame(rip);
     walk.ucontext = ucontext;
     walk.interrupted_index = count;
-    walk.has_file = false;
     if (!walk.memory.enter_interrupted(rsp)) return walk.stop_for(Stop::unreadable_stack);
     return true;
 }

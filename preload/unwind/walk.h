@@ -13,13 +13,9 @@ namespace offheap::unwind {
 // Nested signals on alternate stacks are few; a forged or damaged chain of signal frames may be a circle.
 inline constexpr uint16_t kMaxStackSwitches = 32;
 
-// All registers that survive calls, as far as they are known. Only `general` rules need more than rip, rsp
-// and rbp, so it is brought up to date when one comes, by walking again from `frame_index`.
-struct RegisterFile {
-    uint64_t values[kColumns];
-    uint32_t frame_index;
-    uint8_t known;  // a bit per column
-};
+// `general` steps walk again from the leaf, to learn what rbx and r12 … r15 are: a stack may have some, not
+// thousands.
+inline constexpr uint32_t kMaxFramesWalkedAgain = 10'000;
 
 struct Walk {
     Walk(const Registers& registers, StackWindow& window)
@@ -34,10 +30,9 @@ struct Walk {
     // `frames[interrupted_index]`.
     uint64_t ucontext = 0;
     uint32_t interrupted_index = 0;
+    uint32_t frames_walked_again = 0;
     uint16_t stack_switches = 0;
-    bool has_file = false;
     Stop stop = Stop::end_of_stack;
-    RegisterFile file;  // once `has_file`
 
     bool stop_for(Stop reason) {
         stop = reason;
