@@ -1,0 +1,70 @@
+import { expect, test } from 'vitest';
+import { parseMaps, readMaps } from './maps.js';
+
+const kinds = (lines: string[]) => parseMaps(`${lines.join('\n')}\n`).map(({ path, kind }) => [path, kind]);
+
+test('every field of a line', () => {
+  expect(
+    parseMaps('7f0011a00000-7f0011a21000 rw-s 0001f000 fd:01 4294967400    /tmp/a b (deleted)\n'),
+  ).toEqual([
+    {
+      start: 0x7f0011a00000,
+      end: 0x7f0011a21000,
+      readable: true,
+      writable: true,
+      executable: false,
+      shared: true,
+      offset: 0x1f000,
+      device: 'fd:01',
+      inode: 4294967400,
+      path: '/tmp/a b',
+      deleted: true,
+      kind: 'file',
+    },
+  ]);
+});
+
+test('what stands behind a mapping', () => {
+  expect(
+    kinds([
+      '1000-2000 rw-p 00000000 00:00 0 ',
+      '1000-2000 ---p 00000000 00:00 0',
+      '1000-2000 rw-p 00000000 00:00 0                          [heap]',
+      '1000-2000 rw-p 00000000 00:00 0                          [anon:glibc: malloc]',
+      '1000-2000 rw-s 00000000 00:01 7                          [anon_shmem:queue]',
+      '1000-2000 r-xp 00000000 00:00 0                          [vdso]',
+      '1000-2000 rw-p 00000000 00:05 4                          /dev/zero',
+      '1000-2000 rw-p 00000000 00:0f 4                          /anon_hugepage (deleted)',
+      '1000-2000 rw-s 00000000 00:01 4                          /dev/shm/segment',
+      '1000-2000 rw-s 00000000 00:0e 4                          anon_inode:[io_uring]',
+    ]),
+  ).toEqual([
+    ['', 'anonymous'],
+    ['', 'anonymous'],
+    ['[heap]', 'anonymous'],
+    ['[anon:glibc: malloc]', 'anonymous'],
+    ['[anon_shmem:queue]', 'sharedAnonymous'],
+    ['[vdso]', 'kernel'],
+    ['/dev/zero', 'anonymous'],
+    ['/anon_hugepage', 'anonymous'],
+    ['/dev/shm/segment', 'sharedFile'],
+    ['anon_inode:[io_uring]', 'file'],
+  ]);
+});
+
+test('a name with a line feed, and a line cut short', () => {
+  const [mapping, ...rest] = parseMaps('1000-2000 r--p 00000000 fd:01 9 /tmp/a\\012b\n2000-3000 r--p 0000');
+  expect(mapping?.path).toBe('/tmp/a\nb');
+  expect(rest).toEqual([]);
+});
+
+test('this process: in order, apart from one another, with its program in it', () => {
+  const maps = readMaps(process.pid);
+  expect(maps.every((mapping, i) => i === 0 || maps[i - 1]!.end <= mapping.start)).toBe(true);
+  expect(maps.some(({ path, executable }) => executable && path === process.execPath)).toBe(true);
+  expect(maps.filter(({ path }) => path === '[stack]')).toHaveLength(1);
+});
+
+test('a process that is not there', () => {
+  expect(() => readMaps(0x7fff_fff0)).toThrow(expect.objectContaining({ code: 'PROCESS_MISSING' }));
+});
