@@ -1,6 +1,7 @@
-import type { Snapshot, SnapshotMapping } from '../schema.js';
+import type { Snapshot, SnapshotFrame, SnapshotMapping } from '../schema.js';
 import { printable } from '../text.js';
 import { type FrameKind, frameKinds, ownerFrameKind } from './kind.js';
+import { type FrameLabel, frameLabels } from './label.js';
 
 /** A frame of the folded tree: everything live whose stack goes through it, root-most callers below. */
 export interface FlameNode {
@@ -23,7 +24,7 @@ export interface Folded {
 export const NO_STACK = '[mapped before the recording began]';
 
 interface Tower {
-  frames: Pick<FlameNode, 'name' | 'detail' | 'kind'>[];
+  frames: FrameLabel[];
   bytes: number;
   mappings: number;
 }
@@ -80,12 +81,13 @@ function leafless(name: string): FlameNode {
 
 /** Keyed by what the frames say, not by stack ids: those of two recordings differ. */
 function towersOf(snapshot: Snapshot): Map<string, Tower> {
+  const label = frameLabels();
   const byStack = new Map<string, Tower>();
   for (const mapping of snapshot.mappings) {
     const key = `${mapping.stack}\0${mapping.owner}\0${mapping.kind}\0${mapping.enclosing}\0${mapping.operation}`;
     let tower = byStack.get(key);
     if (tower === undefined) {
-      tower = { frames: framesOf(snapshot, mapping), bytes: 0, mappings: 0 };
+      tower = { frames: framesOf(snapshot, mapping, label), bytes: 0, mappings: 0 };
       byStack.set(key, tower);
     }
     tower.bytes += mapping.bytes;
@@ -104,18 +106,15 @@ function towersOf(snapshot: Snapshot): Map<string, Tower> {
   return towers;
 }
 
-function framesOf(snapshot: Snapshot, mapping: SnapshotMapping): Tower['frames'] {
+function framesOf(
+  snapshot: Snapshot,
+  mapping: SnapshotMapping,
+  label: (frame: SnapshotFrame) => FrameLabel,
+): Tower['frames'] {
   const { owner, kind, enclosing, operation } = mapping;
   const stack = snapshot.stacks[mapping.stack] ?? [];
-  const frames: Tower['frames'] = frameKinds(stack, mapping).map((frameKind, index) => {
-    const frame = stack[index];
-    const source = frame?.file ? `, ${frame.file}${frame.line === null ? '' : `:${frame.line}`}` : '';
-    return {
-      name: printable(frame?.function ?? `${frame?.module}+${frame?.fileAddress}`),
-      detail: printable(`${frame?.module}${source}${frame?.inlined ? ', inlined' : ''}`),
-      kind: frameKind,
-    };
-  });
+  const kinds = frameKinds(stack, mapping, (frame) => label(frame).kind);
+  const frames = stack.map((frame, index) => ({ ...label(frame), kind: kinds[index] ?? 'unknown' }));
   frames.reverse();
   if (frames.length === 0) {
     frames.push(

@@ -29,6 +29,7 @@ export const KIND_TEXTS: Record<FrameKind, string> = {
 export function frameKinds(
   stack: readonly SnapshotFrame[],
   { owner, kind }: Pick<SnapshotMapping, 'owner' | 'kind'>,
+  kindOf: (frame: SnapshotFrame) => FrameKind,
 ): FrameKind[] {
   const first = stack.findIndex((frame) => frame.module === owner);
   // The C library owns as malloc and relays elsewhere: only its frames next to the kernel are the owner's.
@@ -37,11 +38,12 @@ export function frameKinds(
   while (relays && last >= 0 && stack[last + 1]?.module === owner) last += 1;
   return stack.map((frame, index) => {
     if (index < first) return 'plumbing';
-    return index <= last && kind === 'allocator' ? 'allocator' : moduleKind(frame);
+    return index <= last && kind === 'allocator' ? 'allocator' : kindOf(frame);
   });
 }
 
-function moduleKind({ language, module }: SnapshotFrame): FrameKind {
+/** The kind of a frame by its module alone. */
+export function moduleKind({ language, module }: SnapshotFrame): FrameKind {
   if (language !== 'native') return 'interpreted';
   if (matches(PLUMBING_MODULES, module)) return 'plumbing';
   if (matches(ALLOCATOR_MODULES, module)) return 'allocator';

@@ -1,0 +1,30 @@
+import type { SnapshotFrame } from '../schema.js';
+import { printable } from '../text.js';
+import { type FrameKind, moduleKind } from './kind.js';
+
+/** What a frame says on its own, whatever stack it stands in. */
+export interface FrameLabel {
+  name: string;
+  detail: string;
+  kind: FrameKind;
+}
+
+/** Labels each distinct frame once: the same few thousand make up all the stacks of a large snapshot. */
+export function frameLabels(): (frame: SnapshotFrame) => FrameLabel {
+  const labels = new Map<string, FrameLabel>();
+  return (frame) => {
+    const { module, function: name, file, line, inlined, language, fileAddress } = frame;
+    const key = `${module}\0${name ?? fileAddress}\0${file}\0${line}\0${inlined}\0${language}`;
+    let label = labels.get(key);
+    if (label === undefined) {
+      const source = file === null ? '' : `, ${file}${line === null ? '' : `:${line}`}`;
+      label = {
+        name: printable(name ?? `${module}+${fileAddress}`),
+        detail: printable(`${module}${source}${inlined ? ', inlined' : ''}`),
+        kind: moduleKind(frame),
+      };
+      labels.set(key, label);
+    }
+    return label;
+  };
+}
