@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { constants, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { open as openFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BoundedFile, ElfError } from './bounded-file.js';
@@ -122,7 +124,7 @@ describe('ElfFile', () => {
         writeFileSync(path, bytes);
         interrogate(path);
       }),
-      { numRuns: 1500 },
+      { numRuns: 600 },
     );
   });
 
@@ -137,14 +139,29 @@ describe('ElfFile', () => {
     );
   });
 
-  it('refuses what is no regular file without waiting for it or waking it', () => {
-    const pipe = join(folder, 'pipe');
-    execFileSync('mkfifo', [pipe]);
-    expect(codeOf(() => open(pipe))).toBe('elf/not-elf');
+  it('refuses what is no regular file, without waiting for it', () => {
     expect(codeOf(() => open('/dev/zero'))).toBe('elf/not-elf');
     expect(codeOf(() => open(folder))).toBe('elf/not-elf');
     expect(codeOf(() => open(join(folder, 'absent')))).toBe('elf/unreadable');
     expect(codeOf(() => open('/tmp/\0'))).toBe('elf/unreadable');
+  });
+
+  it('does not even open a pipe: its writer would notice', async () => {
+    const pipe = join(folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    let isOpened = false;
+    const writer = openFile(pipe, 'w').then((file) => {
+      isOpened = true;
+      return file;
+    });
+    for (let i = 0; i < 20; i++) {
+      expect(codeOf(() => open(pipe))).toBe('elf/not-elf');
+      await setTimeout(5);
+    }
+    expect(isOpened).toBe(false);
+    const reader = await openFile(pipe, constants.O_RDONLY | constants.O_NONBLOCK);
+    await (await writer).close();
+    await reader.close();
   });
 
   it('refuses other machines and classes', () => {

@@ -43,7 +43,7 @@ describe('LayeredRanges', () => {
           }
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: 500 },
     );
   });
 

@@ -150,6 +150,12 @@ describe('ModuleTable of a real process', () => {
     expect(gone.problem).toContain('ENOENT');
     const held = ranges.find((range) => range.path === path)!;
     copyFileSync(library, path);
+    const replaced = new ModuleTable(files).mapped({ ...held, path: `${path} (deleted)` });
+    expect(replaced).toMatchObject({
+      path,
+      deleted: true,
+      stale: expect.stringContaining('deleted or replaced'),
+    });
     const other = new ModuleTable(files).mapped({ ...held, inode: statSync(path).ino + 1 });
     // On an overlay, maps and stat may disagree on a file's inode, so it proves nothing there.
     if (statfsSync(folder).type === OVERLAY_FILE_SYSTEM) expect(other.stale).toBeNull();

@@ -75,7 +75,7 @@ describe('demangle', () => {
         expect(displayName(raw)).not.toBe('');
         expect(displayName(raw).length).toBeLessThanOrEqual(1024);
       }),
-      { numRuns: 3000 },
+      { numRuns: 1500 },
     );
     expect(demangle('_ZN3FooC1Ev')).toBe('Foo::Foo()');
   });
