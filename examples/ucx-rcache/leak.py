@@ -80,26 +80,29 @@ def churn_arenas() -> None:
     del objects
 
 
-def resident_kib() -> int:
+def resident_kib() -> tuple[int, int]:
+    """The process's resident memory, in all and without what files and shared memory back."""
     with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * (mmap.PAGESIZE // 1024)
+        _, total, shared, *_ = (int(pages) for pages in statm.read().split())
+    return total * mmap.PAGESIZE // 1024, (total - shared) * mmap.PAGESIZE // 1024
 
 
 def run(churn, seconds: float, rate: float) -> None:
     """Call `churn` `rate` times a second (0: as fast as it goes), printing the RSS once a second."""
     start = next_line = time.monotonic()
     cycles = 0
-    print(f"READY pid={os.getpid()}", flush=True)
+    print(f"READY pid={os.getpid()} anonymous_kib={resident_kib()[1]}", flush=True)
     while (now := time.monotonic()) - start < seconds:
         if now >= next_line:
-            print(f"{now - start:6.1f} s  {cycles:9d} cycles  RSS {resident_kib():8d} KiB", flush=True)
+            print(f"{now - start:6.1f} s  {cycles:9d} cycles  RSS {resident_kib()[0]:8d} KiB", flush=True)
             next_line += 1
         for _ in range(CYCLES_PER_CHECK):
             churn()
         cycles += CYCLES_PER_CHECK
         if rate > 0:
             time.sleep(max(0.0, start + cycles / rate - time.monotonic()))
-    print(f"END cycles={cycles} rss_kib={resident_kib()}", flush=True)
+    total, anonymous = resident_kib()
+    print(f"END cycles={cycles} rss_kib={total} anonymous_kib={anonymous}", flush=True)
 
 
 def main() -> None:

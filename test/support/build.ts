@@ -57,10 +57,13 @@ export function buildC(name: string, { flags = [] as string[], as = name } = {})
 }
 
 /** Compiles `test/targets/NAME.c` into a shared library, `NAME.so` or another file name; returns its path. */
-export function buildSharedC(name: string, { as = `${name}.so` } = {}): string {
+export function buildSharedC(name: string, { flags = [] as string[], as = `${name}.so` } = {}): string {
   const file = source(`${name}.c`);
-  const flags = [...C_FLAGS, '-shared', '-fPIC', `-Wl,-soname,${as}`];
-  return make(build(as), [file], (into) => [process.env.CC ?? 'cc', [...flags, '-o', into, file]]);
+  const shared = ['-shared', '-fPIC', `-Wl,-soname,${as}`];
+  return make(build(as), [file], (into) => [
+    process.env.CC ?? 'cc',
+    [...C_FLAGS, ...shared, ...flags, '-o', into, file],
+  ]);
 }
 
 /** Builds the cgo program in `test/targets/go`. */

@@ -23,11 +23,11 @@
 
 enum { kPage = 4096, kReadWrite = PROT_READ | PROT_WRITE, kPrivate = MAP_PRIVATE | MAP_ANONYMOUS };
 
-#define CALLS(X)                                                                                             \
-    X(mmap)                                                                                                  \
-    X(munmap)                                                                                                \
-    X(mremap) X(brk) X(madvise) X(mprotect) X(pkey_mprotect) X(remap_file_pages) X(process_madvise) X(shmat) \
-        X(shmdt)
+#define CALLS(X) \
+    X(mmap)      \
+    X(munmap)    \
+    X(mremap)    \
+    X(brk) X(madvise) X(mprotect) X(pkey_mprotect) X(remap_file_pages) X(process_madvise) X(shmat) X(shmdt)
 #define COUNTER(name) long name;
 static struct { CALLS(COUNTER) } calls;
 

@@ -1,7 +1,14 @@
 // libinline.so: makes its memory system calls by instructions of its own, so that libc never sees them.
+// PADDING_BYTES makes its code as large as wanted.
 #include "libinline.h"
 
 #include <sys/syscall.h>
+
+#ifdef PADDING_BYTES
+#define TEXT_OF(value) #value
+#define TEXT(value) TEXT_OF(value)
+__asm__(".pushsection .text\n\t.skip " TEXT(PADDING_BYTES) ", 0x90\n\t.popsection");
+#endif
 
 static inline __attribute__((always_inline)) long call6(long number, long a, long b, long c, long d, long e,
                                                         long f) {

@@ -91,17 +91,23 @@ __attribute__((noinline)) static void churn_once(void) {
     if (munmap(block, kChurnBytes) != 0) abort();
 }
 
-static long resident_kib(void) {
-    long pages = 0;
+struct resident {
+    long total_kib, anonymous_kib;
+};
+
+static struct resident resident(void) {
+    long pages = 0, shared_pages = 0;
     FILE* file = fopen("/proc/self/statm", "r");
-    if (file == NULL || fscanf(file, "%*s %ld", &pages) != 1) abort();
+    if (file == NULL || fscanf(file, "%*s %ld %ld", &pages, &shared_pages) != 2) abort();
     fclose(file);
-    return pages * 4;
+    return (struct resident){pages * 4, (pages - shared_pages) * 4};
 }
 
 static void report(const char* when) {
-    struct mallinfo2 heap = mallinfo2();
-    printf("%s rss_kib=%ld heap_bytes=%zu\n", when, resident_kib(), heap.uordblks + heap.hblkhd);
+    const struct mallinfo2 heap = mallinfo2();
+    const struct resident now = resident();
+    printf("%s rss_kib=%ld anonymous_kib=%ld heap_bytes=%zu\n", when, now.total_kib, now.anonymous_kib,
+           heap.uordblks + heap.hblkhd);
     fflush(stdout);
 }
 
