@@ -28,13 +28,16 @@ void on_bus_error(int signal_number, siginfo_t* information, void* context) {
         t_faulted = true;
         return;
     }
+    const bool sent = information->si_code <= 0;  // by kill(), not by a fault
     if ((g_previous.sa_flags & SA_SIGINFO) != 0) {
         g_previous.sa_sigaction(signal_number, information, context);
     } else if (g_previous.sa_handler != SIG_DFL && g_previous.sa_handler != SIG_IGN) {
         g_previous.sa_handler(signal_number);
-    } else {
-        // The faulting instruction runs again and meets what it would have met without this handler.
+    } else if (!sent || g_previous.sa_handler == SIG_DFL) {
+        // On return a faulting instruction runs again, a sent signal arrives again, and either meets what it
+        // would have met without this handler.
         sigaction(SIGBUS, &g_previous, nullptr);
+        if (sent) raise(signal_number);
     }
 }
 

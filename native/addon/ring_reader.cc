@@ -43,6 +43,7 @@ MaybeFailure RingReader::check_claim() {
     uint32_t holder = 0;
     if (process_id_ == 0) return Failure{kChannelBusy, "the channel is read only: it was not claimed"};
     if (!page_.load(offsetof(Header, consumer_lock), holder)) return damaged(kTruncated);
+    if (holder == 0) return damaged("the channel was overwritten: the lock that this collector held is gone");
     if (holder != process_id_) {
         return Failure{kChannelBusy, "another collector, process " + std::to_string(holder) +
                                          ", has taken the channel over"};

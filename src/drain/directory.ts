@@ -24,7 +24,7 @@ export interface ChannelEntry extends ChannelFile {
 
 /** Where channels lie unless told otherwise: `OFFHEAP_DIR`, else this user's folder in shared memory. */
 export function defaultDirectory(environment: NodeJS.ProcessEnv = process.env): string {
-  return environment['OFFHEAP_DIR'] || `/dev/shm/offheap-${process.geteuid?.() ?? 0}`;
+  return environment.OFFHEAP_DIR || `/dev/shm/offheap-${process.geteuid?.() ?? 0}`;
 }
 
 /**

@@ -161,6 +161,7 @@ export class Drain {
   }
 
   #moveTo(position: number, handler: DrainHandler): void {
+    if (position === this.#position) return;
     this.#position = position;
     if (position - this.#freed >= this.#header.ringCapacity / 2) handler.checkpoint(position);
   }
