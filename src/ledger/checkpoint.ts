@@ -5,7 +5,7 @@ import { LiveMemory } from './live-memory.js';
 import type { LedgerCounters } from './mapping-ledger.js';
 import { ADDRESS_LIMIT, PROTECTION_MASK } from './memory-abi.js';
 import { areValidTraits } from './origin-table.js';
-import { BASE, END, ORIGIN, PROTECTION, ROW } from './range-index.js';
+import { BASE, END, ORIGIN, PROTECTION, ROW, RowBuffer } from './row-buffer.js';
 import { SITE_LIMIT } from './site-table.js';
 
 /** All that a mapping ledger knows. */
@@ -44,7 +44,7 @@ export function writeCheckpoint(state: LedgerState): Uint8Array {
   writer.unsigned(state.largestAttachmentBytes);
   for (const counter of COUNTERS) writer.unsigned(state.counters[counter]);
 
-  const live: number[] = [];
+  const live = new RowBuffer();
   memory.index.collect(0, Number.POSITIVE_INFINITY, live);
   const numbers = writeOrigins(writer, memory, [live, ...state.inFlight.map(({ call }) => call.pieces)]);
   writeRows(writer, live, numbers);
@@ -85,7 +85,13 @@ export function readCheckpoint(bytes: Uint8Array): LedgerState {
   const held = new Float64Array(slots.length);
   hold(memory, live, held);
   for (let at = 0; at < live.length; at += ROW) {
-    memory.put(live[at]!, live[at + END]!, live[at + BASE]!, live[at + ORIGIN]!, live[at + PROTECTION]!);
+    memory.put(
+      live.values[at]!,
+      live.values[at + END]!,
+      live.values[at + BASE]!,
+      live.values[at + ORIGIN]!,
+      live.values[at + PROTECTION]!,
+    );
   }
   const inFlight: LedgerState['inFlight'] = [];
   for (let left = reader.count('calls in flight'); left > 0; left--) {
@@ -108,11 +114,11 @@ export function readCheckpoint(bytes: Uint8Array): LedgerState {
 }
 
 /** Writes each origin that any row names, once; returns their numbers by slot. */
-function writeOrigins(writer: ByteWriter, memory: LiveMemory, rowsOfAll: number[][]): Map<number, number> {
+function writeOrigins(writer: ByteWriter, memory: LiveMemory, rowsOfAll: RowBuffer[]): Map<number, number> {
   const numbers = new Map<number, number>();
   for (const rows of rowsOfAll) {
     for (let at = 0; at < rows.length; at += ROW) {
-      const slot = rows[at + ORIGIN]!;
+      const slot = rows.values[at + ORIGIN]!;
       if (!numbers.has(slot)) numbers.set(slot, numbers.size);
     }
   }
@@ -154,23 +160,23 @@ function readOrigins(reader: ByteReader, memory: LiveMemory): number[] {
 }
 
 /** Rows as differences: from the end of the row before to the start, and from the base to the start. */
-function writeRows(writer: ByteWriter, rows: readonly number[], numbers: ReadonlyMap<number, number>): void {
+function writeRows(writer: ByteWriter, rows: RowBuffer, numbers: ReadonlyMap<number, number>): void {
   writer.unsigned(rows.length / ROW);
   let reached = 0;
   for (let at = 0; at < rows.length; at += ROW) {
-    const start = rows[at]!;
+    const start = rows.values[at]!;
     writer.unsigned(start - reached);
-    reached = rows[at + END]!;
+    reached = rows.values[at + END]!;
     writer.unsigned(reached - start);
-    writer.unsigned(start - rows[at + BASE]!);
-    writer.unsigned(numbers.get(rows[at + ORIGIN]!)!);
-    writer.unsigned(rows[at + PROTECTION]!);
+    writer.unsigned(start - rows.values[at + BASE]!);
+    writer.unsigned(numbers.get(rows.values[at + ORIGIN]!)!);
+    writer.unsigned(rows.values[at + PROTECTION]!);
   }
 }
 
 /** Differences make the rows ordered and apart by construction, which is what the index relies on. */
-function readRows(reader: ByteReader, slots: readonly number[], pageBytes: number): number[] {
-  const rows: number[] = [];
+function readRows(reader: ByteReader, slots: readonly number[], pageBytes: number): RowBuffer {
+  const rows = new RowBuffer();
   let reached = 0;
   for (let left = reader.count('ranges'); left > 0; left--) {
     const start = reached + reader.unsigned('a gap');
@@ -181,15 +187,15 @@ function readRows(reader: ByteReader, slots: readonly number[], pageBytes: numbe
     }
     const slot = slots[reader.unsigned('an origin', slots.length - 1)];
     if (slot === undefined) throw new CheckpointError('a range has no origin');
-    rows.push(start, reached, base, slot, reader.unsigned('a protection', PROTECTION_MASK));
+    rows.append(start, reached, base, slot, reader.unsigned('a protection', PROTECTION_MASK));
   }
   return rows;
 }
 
-function hold(memory: LiveMemory, rows: readonly number[], held: Float64Array): void {
+function hold(memory: LiveMemory, rows: RowBuffer, held: Float64Array): void {
   for (let at = 0; at < rows.length; at += ROW) {
-    const bytes = rows[at + END]! - rows[at]!;
-    memory.origins.hold(rows[at + ORIGIN]!, bytes);
-    held[rows[at + ORIGIN]!]! += bytes;
+    const bytes = rows.values[at + END]! - rows.values[at]!;
+    memory.origins.hold(rows.values[at + ORIGIN]!, bytes);
+    held[rows.values[at + ORIGIN]!]! += bytes;
   }
 }

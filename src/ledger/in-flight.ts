@@ -1,4 +1,5 @@
 import type { MappingEvent, Operation } from '../wire/event.js';
+import { RowBuffer } from './row-buffer.js';
 
 /** A call that has been announced by `begin` and whose outcome is not known yet. */
 export interface PendingCall {
@@ -6,7 +7,7 @@ export interface PendingCall {
   operation: Operation;
   site: number;
   /** What the begin took out, as rows. */
-  pieces: number[];
+  pieces: RowBuffer;
   /** brk: the break before. mremap: the old start. */
   address: number;
   oldBytes: number;
@@ -122,7 +123,7 @@ export function emptyCall(): PendingCall {
     position: -1,
     operation: 'none',
     site: 0,
-    pieces: [],
+    pieces: new RowBuffer(),
     address: -1,
     oldBytes: 0,
     newBytes: 0,

@@ -1,28 +1,20 @@
 import type { LiveRange } from './live-range.js';
 import { PROT_NONE } from './memory-abi.js';
 import { OriginTable } from './origin-table.js';
-import {
-  BASE,
-  END,
-  LEFT_REMAINS,
-  ORIGIN,
-  PROTECTION,
-  RangeIndex,
-  RIGHT_REMAINS,
-  ROW,
-} from './range-index.js';
+import { LEFT_REMAINS, NO_HOLE, RangeIndex, RIGHT_REMAINS } from './range-index.js';
+import { BASE, END, ORIGIN, PROTECTION, ROW, RowBuffer } from './row-buffer.js';
 import { SiteTotals } from './site-totals.js';
 
 /**
  * The live ranges with their origins and running totals, kept in step with one another. Pieces that are taken out go as
- * rows (see range-index.ts) into the caller's array and keep their origins alive until they are put back or discarded.
+ * rows (see row-buffer.ts) into the caller's buffer and keep their origins alive until they are put back or discarded.
  */
 export class LiveMemory {
   readonly index: RangeIndex;
   readonly origins: OriginTable;
   readonly totals: SiteTotals;
-  readonly #replaced: number[] = [];
-  readonly #inTheWay: number[] = [];
+  readonly #replaced = new RowBuffer();
+  readonly #inTheWay = new RowBuffer();
 
   constructor(index = new RangeIndex(), origins = new OriginTable(), totals = new SiteTotals()) {
     this.index = index;
@@ -32,16 +24,20 @@ export class LiveMemory {
 
   /** Maps [start, end) for an origin. What was there is gone; returns whether there was something. */
   map(start: number, end: number, origin: number, protection: number): boolean {
-    const replaced = this.takeOut(start, end, this.#replaced);
     this.origins.hold(origin, end - start);
+    const ranges = this.index.put(start, end, start, origin, protection);
+    if (ranges !== NO_HOLE) {
+      this.#count(origin, end - start, protection, ranges);
+      return false;
+    }
+    this.takeOut(start, end, this.#replaced);
     this.put(start, end, start, origin, protection);
-    if (!replaced) return false;
     this.discard(this.#replaced);
     return true;
   }
 
   /** Appends what [start, end) holds to `pieces` and leaves a hole; returns whether there was something. */
-  takeOut(start: number, end: number, pieces: number[]): boolean {
+  takeOut(start: number, end: number, pieces: RowBuffer): boolean {
     const first = pieces.length;
     const remains = this.index.cut(start, end, pieces);
     const last = pieces.length - ROW;
@@ -49,7 +45,12 @@ export class LiveMemory {
       let ranges = -1;
       if (at === first && (remains & LEFT_REMAINS) !== 0) ranges++;
       if (at === last && (remains & RIGHT_REMAINS) !== 0) ranges++;
-      this.#count(pieces[at + ORIGIN]!, pieces[at]! - pieces[at + END]!, pieces[at + PROTECTION]!, ranges);
+      this.#count(
+        pieces.values[at + ORIGIN]!,
+        pieces.values[at]! - pieces.values[at + END]!,
+        pieces.values[at + PROTECTION]!,
+        ranges,
+      );
     }
     return last >= first;
   }
@@ -57,6 +58,8 @@ export class LiveMemory {
   /** Places held bytes where there is a hole. */
   put(start: number, end: number, base: number, origin: number, protection: number): void {
     const ranges = this.index.put(start, end, base, origin, protection);
+    if (ranges === NO_HOLE)
+      throw new Error(`The ledger has a range in [${start}, ${end}) where it took all out.`);
     this.#count(origin, end - start, protection, ranges);
   }
 
@@ -67,57 +70,74 @@ export class LiveMemory {
     let placedBytes = 0;
     let from = start;
     for (let at = 0; at <= taken.length; at += ROW) {
-      const to = at < taken.length ? taken[at]! : end;
+      const to = at < taken.length ? taken.values[at]! : end;
       if (to > from) {
         this.put(from, to, base, origin, protection);
         placedBytes += to - from;
       }
-      if (at < taken.length) from = Math.max(from, taken[at + END]!);
+      if (at < taken.length) from = Math.max(from, taken.values[at + END]!);
     }
-    taken.length = 0;
+    taken.clear();
     return placedBytes;
   }
 
   /** Puts pieces back where they were, except where something else has been mapped meanwhile. */
-  putBack(pieces: number[]): void {
+  putBack(pieces: RowBuffer): void {
     for (let at = 0; at < pieces.length; at += ROW) {
-      const start = pieces[at]!;
-      const end = pieces[at + END]!;
-      const origin = pieces[at + ORIGIN]!;
-      const placedBytes = this.putInGaps(start, end, pieces[at + BASE]!, origin, pieces[at + PROTECTION]!);
+      const start = pieces.values[at]!;
+      const end = pieces.values[at + END]!;
+      const origin = pieces.values[at + ORIGIN]!;
+      const placedBytes = this.putInGaps(
+        start,
+        end,
+        pieces.values[at + BASE]!,
+        origin,
+        pieces.values[at + PROTECTION]!,
+      );
       if (placedBytes < end - start) this.origins.hold(origin, placedBytes - (end - start));
     }
-    pieces.length = 0;
+    pieces.clear();
   }
 
   /** Lets pieces go for good. */
-  discard(pieces: number[]): void {
+  discard(pieces: RowBuffer): void {
     for (let at = 0; at < pieces.length; at += ROW) {
-      this.origins.hold(pieces[at + ORIGIN]!, pieces[at]! - pieces[at + END]!);
+      this.origins.hold(pieces.values[at + ORIGIN]!, pieces.values[at]! - pieces.values[at + END]!);
     }
-    pieces.length = 0;
+    pieces.clear();
   }
 
   protect(start: number, end: number, protection: number): void {
     const pieces = this.#replaced;
     this.takeOut(start, end, pieces);
     for (let at = 0; at < pieces.length; at += ROW) {
-      this.put(pieces[at]!, pieces[at + END]!, pieces[at + BASE]!, pieces[at + ORIGIN]!, protection);
+      this.put(
+        pieces.values[at]!,
+        pieces.values[at + END]!,
+        pieces.values[at + BASE]!,
+        pieces.values[at + ORIGIN]!,
+        protection,
+      );
     }
-    pieces.length = 0;
+    pieces.clear();
   }
 
   rangesIn(start: number, end: number): LiveRange[] {
-    const rows: number[] = [];
+    const rows = new RowBuffer();
     this.index.collect(start, end, rows);
     const ranges: LiveRange[] = [];
     let viewed = -1;
     let origin: LiveRange['origin'] | undefined;
     for (let at = 0; at < rows.length; at += ROW) {
-      const slot = rows[at + ORIGIN]!;
+      const slot = rows.values[at + ORIGIN]!;
       if (origin === undefined || slot !== viewed) origin = this.origins.view(slot);
       viewed = slot;
-      ranges.push({ start: rows[at]!, end: rows[at + END]!, origin, protection: rows[at + PROTECTION]! });
+      ranges.push({
+        start: rows.values[at]!,
+        end: rows.values[at + END]!,
+        origin,
+        protection: rows.values[at + PROTECTION]!,
+      });
     }
     return ranges;
   }

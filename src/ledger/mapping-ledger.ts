@@ -25,7 +25,7 @@ import {
 } from './memory-abi.js';
 import { beginMremap, endMremap } from './mremap.js';
 import { packTraits, type Traits } from './origin-table.js';
-import { BASE, END, ORIGIN, ROW } from './range-index.js';
+import { BASE, END, ORIGIN, ROW, RowBuffer } from './row-buffer.js';
 import type { SiteTotal } from './site-totals.js';
 
 /** What the ledger could not take at face value, and what it only counts. */
@@ -64,7 +64,7 @@ export class MappingLedger {
   #heapStart: number;
   /** How far behind an attachment's base a piece of it can lie. */
   #largestAttachmentBytes: number;
-  readonly #scratch: number[] = [];
+  readonly #scratch = new RowBuffer();
 
   constructor(options: { pageBytes?: number } = {}, state?: LedgerState) {
     this.#pageBytes = state?.pageBytes ?? options.pageBytes ?? PAGE_BYTES;
@@ -171,7 +171,7 @@ export class MappingLedger {
       { ...this.#state(), memory, counters: { ...this.#counters }, inFlight: [] },
     );
     for (const { call } of this.#inFlight.calls()) {
-      const pieces = call.pieces.slice();
+      const pieces = call.pieces.clone();
       if (call.operation === 'mremap') memory.putBack(pieces);
       else memory.discard(pieces);
     }
@@ -282,7 +282,7 @@ export class MappingLedger {
     if (replaced && (flags & MAP_FIXED) === 0) this.#counters.contradictions++;
   }
 
-  #munmap(event: MappingEvent, pieces: number[]): void {
+  #munmap(event: MappingEvent, pieces: RowBuffer): void {
     const start = event.args[0];
     const bytes = roundUp(event.args[1], this.#pageBytes);
     if (this.#isRange(start, bytes)) this.#memory.takeOut(start, start + bytes, pieces);
@@ -357,18 +357,22 @@ export class MappingLedger {
   }
 
   /** Removes the pieces of the first attachment whose base is the address, as the kernel does: by base, not by extent. */
-  #shmdt(event: MappingEvent, pieces: number[]): void {
+  #shmdt(event: MappingEvent, pieces: RowBuffer): void {
     const [address] = event.args;
     if (!this.#isRange(address, this.#pageBytes)) return;
-    const rows: number[] = [];
+    const rows = new RowBuffer();
     this.#memory.index.collect(address, address + this.#largestAttachmentBytes, rows);
     let attachment = -1;
     for (let at = 0; at < rows.length; at += ROW) {
-      const origin = rows[at + ORIGIN]!;
-      if (rows[at + BASE] !== address || rows[at]! < address || !this.#memory.origins.isAttachment(origin))
+      const origin = rows.values[at + ORIGIN]!;
+      if (
+        rows.values[at + BASE] !== address ||
+        rows.values[at]! < address ||
+        !this.#memory.origins.isAttachment(origin)
+      )
         continue;
       if (attachment < 0) attachment = origin;
-      if (origin === attachment) this.#memory.takeOut(rows[at]!, rows[at + END]!, pieces);
+      if (origin === attachment) this.#memory.takeOut(rows.values[at]!, rows.values[at + END]!, pieces);
     }
   }
 

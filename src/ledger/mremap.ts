@@ -3,7 +3,7 @@ import type { PendingCall } from './in-flight.js';
 import type { LiveMemory } from './live-memory.js';
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, PROT_READ, PROT_WRITE, roundUp } from './memory-abi.js';
 import { packTraits } from './origin-table.js';
-import { BASE, END, ORIGIN, PROTECTION, ROW, START } from './range-index.js';
+import { BASE, END, ORIGIN, PROTECTION, ROW, RowBuffer, START } from './row-buffer.js';
 
 /** A mapping that mremap names and the ledger has never seen. */
 const UNKNOWN_SOURCE = packTraits({
@@ -64,7 +64,7 @@ export function endMremap(
   const keepsOld = call.oldBytes === 0 || (call.flags & MREMAP_DONTUNMAP) !== 0;
   const source = keepsOld ? rowsAt(memory, call.address, 1)[0] : lastRow(pieces);
 
-  const replaced: number[] = [];
+  const replaced = new RowBuffer();
   memory.takeOut(target, end, replaced);
   const contradicts = source === undefined || (replaced.length > 0 && (call.flags & MREMAP_FIXED) === 0);
 
@@ -73,16 +73,16 @@ export function endMremap(
   if (!keepsOld && source !== undefined) {
     const keptEnd = call.address + Math.min(call.oldBytes, newBytes);
     for (let at = 0; at < pieces.length; at += ROW) {
-      const from = pieces[at]!;
-      const to = Math.min(pieces[at + END]!, keptEnd);
+      const from = pieces.values[at]!;
+      const to = Math.min(pieces.values[at + END]!, keptEnd);
       if (to <= from) continue;
-      memory.origins.hold(pieces[at + ORIGIN]!, to - from);
+      memory.origins.hold(pieces.values[at + ORIGIN]!, to - from);
       memory.put(
         from + delta,
         to + delta,
-        pieces[at + BASE]! + delta,
-        pieces[at + ORIGIN]!,
-        pieces[at + PROTECTION]!,
+        pieces.values[at + BASE]! + delta,
+        pieces.values[at + ORIGIN]!,
+        pieces.values[at + PROTECTION]!,
       );
     }
     tailStart = target + Math.min(call.oldBytes, newBytes);
@@ -130,22 +130,22 @@ interface Source {
 }
 
 function rowsAt(memory: LiveMemory, start: number, bytes: number): Source[] {
-  const rows: number[] = [];
+  const rows = new RowBuffer();
   memory.index.collect(start, start + bytes, rows);
   const sources: Source[] = [];
   for (let at = START; at < rows.length; at += ROW) sources.push(sourceOf(rows, at));
   return sources;
 }
 
-function lastRow(pieces: readonly number[]): Source | undefined {
+function lastRow(pieces: RowBuffer): Source | undefined {
   return pieces.length === 0 ? undefined : sourceOf(pieces, pieces.length - ROW);
 }
 
-function sourceOf(rows: readonly number[], at: number): Source {
+function sourceOf(rows: RowBuffer, at: number): Source {
   return {
-    end: rows[at + END]!,
-    base: rows[at + BASE]!,
-    origin: rows[at + ORIGIN]!,
-    protection: rows[at + PROTECTION]!,
+    end: rows.values[at + END]!,
+    base: rows.values[at + BASE]!,
+    origin: rows.values[at + ORIGIN]!,
+    protection: rows.values[at + PROTECTION]!,
   };
 }

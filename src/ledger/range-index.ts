@@ -1,3 +1,5 @@
+import { BASE, END, ORIGIN, PROTECTION, ROW, type RowBuffer, START } from './row-buffer.js';
+
 /**
  * Which addresses are taken: ranges that never overlap, in the order of their addresses.
  *
@@ -7,17 +9,12 @@
  * operations per second before anything else is done with the event, sorted blocks of objects 1.5, these rows 4.5.
  */
 
-/** Fields of a row. `BASE` is where the range's origin would start: it stays when a piece is cut off. */
-export const START = 0;
-export const END = 1;
-export const BASE = 2;
-export const ORIGIN = 3;
-export const PROTECTION = 4;
-export const ROW = 5;
-
 /** What `cut` left of the ranges at the two edges. */
 export const LEFT_REMAINS = 1;
 export const RIGHT_REMAINS = 2;
+
+/** What `put` returns instead of a count. */
+export const NO_HOLE = 2;
 
 const BLOCK_ROWS = 64;
 const MERGE_BELOW_ROWS = BLOCK_ROWS / 4;
@@ -42,7 +39,7 @@ export class RangeIndex {
    * Takes everything inside [start, end) out and appends it to `out` as rows, in order. Ranges that reach over an edge
    * are cut there. Returns which edges remain (`LEFT_REMAINS`, `RIGHT_REMAINS`).
    */
-  cut(start: number, end: number, out: number[]): number {
+  cut(start: number, end: number, out: RowBuffer): number {
     let remains = 0;
     this.#seek(start);
     while (this.#row >= 0) {
@@ -55,7 +52,7 @@ export class RangeIndex {
       const base = rows[at + BASE]!;
       const origin = rows[at + ORIGIN]!;
       const protection = rows[at + PROTECTION]!;
-      out.push(Math.max(start, rangeStart), Math.min(end, rangeEnd), base, origin, protection);
+      out.append(Math.max(start, rangeStart), Math.min(end, rangeEnd), base, origin, protection);
       if (rangeStart < start) {
         remains |= LEFT_REMAINS;
         rows[at + END] = start;
@@ -78,44 +75,55 @@ export class RangeIndex {
   }
 
   /**
-   * Puts a range where there is none. It joins a neighbour that continues it: same origin, base and protection.
-   * Returns by how many the number of ranges rose: 1, 0 or -1.
+   * Puts a range where there is none; where there is something, it does nothing and returns `NO_HOLE`. The range joins a
+   * neighbour that continues it: same origin, base and protection. Returns by how many the number of ranges rose: 1, 0
+   * or -1.
    */
   put(start: number, end: number, base: number, origin: number, protection: number): number {
-    const before = this.count;
-    const blockIndex = this.#locate(start);
-    const block = this.#blocks[blockIndex]!;
+    const home = this.#locate(start);
+    const block = this.#blocks[home]!;
     const row = upperBound(block, start);
-    const joinsNext = this.#continues(blockIndex, row, end, START, base, origin, protection);
-    const nextBlock = this.#block;
-    const nextRow = this.#row;
-    if (this.#continues(blockIndex, row - 1, start, END, base, origin, protection)) {
-      const previous = this.#blocks[this.#block]!.rows;
-      const at = this.#row * ROW;
-      previous[at + END] = end;
+    const before = this.count;
+
+    // Only a home that is the first block can have nothing at or below `start`, so the range before stands in it.
+    const previous = (row - 1) * ROW;
+    if (row > 0 && block.rows[previous + END]! > start) return NO_HOLE;
+    const nextHome = row < block.count ? home : home + 1;
+    const nextBlock = nextHome === home ? block : this.#blocks[nextHome];
+    const next = nextHome === home ? row * ROW : 0;
+    const hasNext = nextBlock !== undefined && nextBlock.count > 0;
+    if (hasNext && nextBlock.rows[next]! < end) return NO_HOLE;
+
+    const joinsNext =
+      hasNext && nextBlock.rows[next] === end && isSame(nextBlock.rows, next, base, origin, protection);
+    if (
+      row > 0 &&
+      block.rows[previous + END] === start &&
+      isSame(block.rows, previous, base, origin, protection)
+    ) {
+      block.rows[previous + END] = joinsNext ? nextBlock.rows[next + END]! : end;
       if (joinsNext) {
-        previous[at + END] = this.#blocks[nextBlock]!.rows[nextRow * ROW + END]!;
-        this.#block = nextBlock;
-        this.#row = nextRow;
+        this.#block = nextHome;
+        this.#row = next / ROW;
         this.#removeAtCursor();
       }
     } else if (joinsNext) {
-      this.#blocks[nextBlock]!.rows[nextRow * ROW] = start;
-      if (nextRow === 0) this.#firsts[nextBlock] = start;
+      nextBlock.rows[next] = start;
+      if (next === 0) this.#firsts[nextHome] = start;
     } else {
-      this.#insertAt(blockIndex, row, start, end, base, origin, protection);
+      this.#insertAt(home, row, start, end, base, origin, protection);
     }
     return this.count - before;
   }
 
   /** Appends to `out` the rows of all ranges that overlap [start, end), whole. */
-  collect(start: number, end: number, out: number[]): void {
+  collect(start: number, end: number, out: RowBuffer): void {
     this.#seek(start);
     while (this.#row >= 0) {
       const rows = this.#blocks[this.#block]!.rows;
       const at = this.#row * ROW;
       if (rows[at]! >= end) return;
-      for (let field = 0; field < ROW; field++) out.push(rows[at + field]!);
+      out.append(rows[at]!, rows[at + END]!, rows[at + BASE]!, rows[at + ORIGIN]!, rows[at + PROTECTION]!);
       this.#advance();
     }
   }
@@ -163,37 +171,6 @@ export class RangeIndex {
     if (this.#row < this.#blocks[this.#block]!.count) return;
     this.#block++;
     this.#row = this.#block < this.#blocks.length ? 0 : -1;
-  }
-
-  /** Whether the range at (block, row), counted across block borders, has `field` at `address` and the same rest. */
-  #continues(
-    blockIndex: number,
-    row: number,
-    address: number,
-    field: number,
-    base: number,
-    origin: number,
-    protection: number,
-  ): boolean {
-    if (row < 0) {
-      blockIndex--;
-      if (blockIndex < 0) return false;
-      row = this.#blocks[blockIndex]!.count - 1;
-    } else if (row >= this.#blocks[blockIndex]!.count) {
-      blockIndex++;
-      if (blockIndex >= this.#blocks.length) return false;
-      row = 0;
-    }
-    this.#block = blockIndex;
-    this.#row = row;
-    const rows = this.#blocks[blockIndex]!.rows;
-    const at = row * ROW;
-    return (
-      rows[at + field] === address &&
-      rows[at + ORIGIN] === origin &&
-      rows[at + BASE] === base &&
-      rows[at + PROTECTION] === protection
-    );
   }
 
   #insertAt(
@@ -282,4 +259,8 @@ function upperBound(block: Block, address: number): number {
     else high = middle;
   }
   return low;
+}
+
+function isSame(rows: Float64Array, at: number, base: number, origin: number, protection: number): boolean {
+  return rows[at + ORIGIN] === origin && rows[at + BASE] === base && rows[at + PROTECTION] === protection;
 }
