@@ -263,6 +263,74 @@ TEST(Capture, walks_through_a_trampoline_that_was_not_called) {
     EXPECT_FALSE(captured.is_exact(1));
 }
 
+// Interrupted where the way back is in rcx only, a register that no call preserves.
+extern "C" void offheap_test_trap_with_rip_in_rcx();
+__asm__(R"(
+    .text
+offheap_test_trap_with_rip_in_rcx:
+    .cfi_startproc
+    lea 1f(%rip), %rcx
+    jmp offheap_test_trapping_trampoline
+1:  ret
+    .cfi_endproc
+offheap_test_trapping_trampoline:
+    .cfi_startproc
+    .cfi_signal_frame
+    .cfi_def_cfa rsp, 0
+    .cfi_register rip, rcx
+    int3
+    jmp *%rcx
+    .cfi_endproc
+)");
+
+TEST(Capture, takes_scratch_registers_from_the_signal_frame) {
+    signal(SIGTRAP, [](int) { offheap_test_capture(); });
+    offheap_test_trap_with_rip_in_rcx();
+    signal(SIGTRAP, SIG_DFL);
+    EXPECT_EQ(captured.result.stop, Stop::end_of_stack);
+    uint32_t exact = 0;
+    for (uint32_t i = 1; i < captured.result.count; ++i) exact += captured.is_exact(i);
+    EXPECT_EQ(exact, 2u) << "the trampoline and what it returns to";
+}
+
+// Functions whose rules, at their first instruction, point 64 KiB up: from rsp, and from rbp.
+extern "C" void offheap_test_far_from_rsp();
+extern "C" void offheap_test_far_from_rbp();
+__asm__(R"(
+    .text
+offheap_test_far_from_rsp:
+    .cfi_startproc
+    .cfi_def_cfa rsp, 65536
+    ret
+    .cfi_endproc
+offheap_test_far_from_rbp:
+    .cfi_startproc
+    .cfi_def_cfa rbp, 65536
+    .cfi_offset rbp, -16
+    ret
+    .cfi_endproc
+)");
+
+TEST(Capture, reads_no_byte_behind_the_stack) {
+    constexpr uint64_t kPage = 4096;
+    auto* region = static_cast<char*>(
+        mmap(nullptr, 32 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ASSERT_EQ(mprotect(region + 16 * kPage, kPage, PROT_NONE), 0);
+    uint64_t frames[4];
+    for (void (*function)() : {offheap_test_far_from_rsp, offheap_test_far_from_rbp}) {
+        // 16 pages are readable; the CFA of the first is their end, all others' lie behind it.
+        for (const uint64_t offset : {uint64_t{0}, uint64_t{8}, kPage, 15 * kPage, 16 * kPage - 8}) {
+            StackWindow fresh{};
+            const auto rsp = reinterpret_cast<uint64_t>(region) + offset;
+            const Capture result =
+                capture({reinterpret_cast<uint64_t>(function), rsp, rsp, 0, 0, 0, 0, 0}, fresh, frames, 4);
+            EXPECT_EQ(result.stop, offset == 0 ? Stop::end_of_stack : Stop::unreadable_stack) << offset;
+            EXPECT_EQ(result.count, 1u);
+        }
+    }
+    munmap(region, 32 * kPage);
+}
+
 // A restorer without unwind information, as Go's runtime has one.
 extern "C" void offheap_test_restorer();
 __asm__(R"(
@@ -304,9 +372,7 @@ __attribute__((noinline)) void capture_on_painted_stack() {
     Registers registers;
     OFFHEAP_REGISTERS_HERE(registers);
     const auto low = reinterpret_cast<uint64_t>(painted);
-    const uint64_t red_zone_bytes = 0;
-    for (uint64_t at = low; at < registers.rsp - red_zone_bytes; at += 8)
-        *reinterpret_cast<volatile uint64_t*>(at) = kPaint;
+    for (uint64_t at = low; at < registers.rsp; at += 8) *reinterpret_cast<volatile uint64_t*>(at) = kPaint;
     captured.result = capture(registers, window, captured.frames, kCapacity);
     uint64_t first = low;
     while (*reinterpret_cast<volatile uint64_t*>(first) == kPaint) first += 8;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -54,20 +55,22 @@ TEST_F(RuleCacheTest, never_mixes_entries_of_concurrent_writers) {
     std::vector<std::thread> threads;
     std::atomic<uint64_t> mixed{0};
     std::atomic<uint64_t> found{0};
-    for (int thread = 0; thread < 4; ++thread) {
+    for (uint64_t thread = 0; thread < 4; ++thread) {
         threads.emplace_back([&, thread] {
-            uint64_t state = static_cast<uint64_t>(thread) + 1;
-            for (int i = 0; i < 300'000; ++i) {
-                state = state * 6364136223846793005u + 1442695040888963407u;
-                const uint64_t frame = ((state >> 33) % kFrames << 30) | 0x10;
-                const Rule rule = cache_->find(frame, epoch_);
-                if (rule.kind() == RuleKind::none) {
-                    cache_->insert(frame, epoch_, rule_for(frame));
-                } else {
-                    ++found;
-                    if (rule.bits() != rule_for(frame).bits()) ++mixed;
-                }
+            uint64_t my_mixed = 0;
+            uint64_t my_found = 0;
+            for (uint64_t i = 0; i < 5'000'000; ++i) {
+                const auto frame = [](uint64_t n) { return (n % kFrames << 30) | 0x10; };
+                // Written without asking: entries move through the ways while other threads read them.
+                if (thread % 2 == 0)
+                    cache_->insert(frame(i * 7 + thread), epoch_, rule_for(frame(i * 7 + thread)));
+                const Rule rule = cache_->find(frame(i), epoch_);
+                if (rule.kind() == RuleKind::none) continue;
+                ++my_found;
+                if (rule.bits() != rule_for(frame(i)).bits()) ++my_mixed;
             }
+            mixed += my_mixed;
+            found += my_found;
         });
     }
     for (std::thread& thread : threads) thread.join();
