@@ -7,7 +7,13 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { layout } from '../wire/addon.js';
 import { fieldOffset } from '../wire/layout.js';
-import { checkDirectory, currentChannel, defaultDirectory, listChannels } from './directory.js';
+import {
+  checkDirectory,
+  currentChannel,
+  defaultDirectory,
+  listChannels,
+  removeChannel,
+} from './directory.js';
 import { liveness, processStatus } from './process-identity.js';
 
 const golden = readFileSync(fileURLToPath(new URL('../../native/wire/golden/channel.bin', import.meta.url)));
@@ -65,6 +71,10 @@ test('living, ended, replaced and unreadable channels, oldest first', async () =
   expect(current).toMatchObject({ channelId: '0000000000000002', command: ['sleep', '1000'], error: null });
   expect(currentChannel(folder, 77)?.error).toMatchObject({ code: 'CHANNEL_DAMAGED' });
   expect(currentChannel(folder, 79)).toBeUndefined();
+
+  // Only what is written no more may be deleted.
+  expect(listChannels(folder).map((entry) => removeChannel(entry))).toEqual([false, true, true, true, false]);
+  expect(listChannels(folder).map(({ state }) => state)).toEqual(['unreadable', 'running']);
 });
 
 test('a stopped, a killed and a namesake process', async () => {

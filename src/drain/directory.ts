@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync } from 'node:fs';
+import { lstatSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Channel } from '../wire/channel.js';
 import { OffheapError } from '../wire/error.js';
@@ -88,6 +88,16 @@ export function listChannels(directory: string): ChannelEntry[] {
 export function currentChannel(directory: string, pid: number): ChannelEntry | undefined {
   const entries = listChannels(directory).filter((entry) => entry.pid === pid);
   return entries.findLast((entry) => entry.header !== null) ?? entries.at(-1);
+}
+
+/**
+ * Deletes a channel that is written no more. It holds shared memory until then, a megabyte or more, and nothing else
+ * deletes it. False, and the file stays, where the target may still write.
+ */
+export function removeChannel(entry: ChannelEntry): boolean {
+  if (entry.state !== 'gone' && entry.state !== 'replaced') return false;
+  rmSync(entry.path, { force: true });
+  return true;
 }
 
 function startOf(entry: ChannelEntry): number {

@@ -162,17 +162,26 @@ test('a SIGBUS that is not ours still ends the process', () => {
   );
 });
 
-test('a cycle, a forward parent and a missing root in the stack tree', () => {
+/** Opens the golden channel with other parents for some of its stack's nodes: 1, its root, 2, and 3, its leaf. */
+function withParents(parents: Record<number, number>): Drain {
   const bytes = Buffer.from(golden);
-  const parent = (node: number) => NODES + node * StackNode.bytes + fieldOffset(StackNode, 'parent');
-  bytes.writeUInt32LE(3, parent(2));
+  for (const [node, parent] of Object.entries(parents)) {
+    bytes.writeUInt32LE(parent, NODES + Number(node) * StackNode.bytes + fieldOffset(StackNode, 'parent'));
+  }
   write(bytes);
-  const drain = new Drain(path);
-  expect(drain.stacks.frames(3)).toEqual([]);
-  expect(drain.stacks.frames(2)).toEqual([]);
-  expect(drain.stacks.frames(1)).toEqual([]);
-  expect(drain.stacks.frames(0xffff_ffff)).toEqual([]);
-  expect(drain.stacks.damaged).toBe(3);
+  return new Drain(path);
+}
+
+test.each([
+  ['a cycle', { 2: 3 }, 3],
+  ['a node that is its own parent', { 3: 3 }, 3],
+  ['a parent numbered after its child', { 2: 3, 3: 1 }, 2],
+  ['a root in the middle', { 1: 0, 2: 0 }, 3],
+  ['a number that no node has', {}, 0xffff_ffff],
+])('stack tree: %s', (_name, parents, node) => {
+  const drain = withParents(parents);
+  expect(drain.stacks.frames(node)).toEqual([]);
+  expect(drain.stacks.damaged).toBe(1);
   drain.close();
 });
 

@@ -10,6 +10,7 @@ export interface Site {
   state: 'patched' | 'unpatchable' | 'interposed' | 'unknown';
   /** The file that holds it. */
   path: string | null;
+  /** The first two bytes that the shim left there, little endian: others stand there once somebody overwrote them. */
   patchedBytes: number;
 }
 
