@@ -37,30 +37,43 @@ export interface Attribution {
   enclosing: Operation | null;
 }
 
+const SHIM_FILE = 'liboffheap.so';
+
 /** Owners that are no modules. */
 export const OWNER_PROFILER = 'offheap';
 export const OWNER_MAIN_STACK = 'main stack';
-/** Anonymous memory from before the recording whose mapper nobody saw. */
+/** Memory from before the recording whose mapper nobody saw: inherited by a fork whose parent was not recorded. */
 export const OWNER_BEFORE_START = 'before start';
+/** A program's memory from before the shim's constructor: only the loader has run by then. */
+export const OWNER_LOADER = 'ld.so';
 /** An event that came without a stack. */
 export const OWNER_NO_STACK = 'no stack';
+
+/** What attribution knows of the whole process. */
+export interface ProgramFacts {
+  /** The program's file: tells the program's own seeds from those of libraries. */
+  programPath: string | null;
+  /** It began by fork: seeds may be anybody's. Otherwise they are from before the first constructor. */
+  forked: boolean;
+}
+
+const UNKNOWN_PROGRAM: ProgramFacts = { programPath: null, forked: true };
 
 /**
  * To whom a mapping belongs. Pure in its arguments: compute it once per site, and again when names become known.
  *
  * The owner is the first module from the leaf that is not plumbing, except where an allocator is met first. Inside
  * libc's malloc that takes a function name; a C++ or Python program is then told from the memory it mallocs.
- * @param programPath tells the program's own seeds from those of libraries.
  */
 export function attribute(
   stack: readonly AttributionFrame[],
   facts: SiteFacts,
-  programPath: string | null = null,
+  program: ProgramFacts = UNKNOWN_PROGRAM,
 ): Attribution {
   const caller = callerOf(stack);
   const { enclosing } = facts;
   if (facts.byProfiler) return { owner: OWNER_PROFILER, path: null, kind: 'profiler', caller, enclosing };
-  if (facts.operation === 'seed') return attributeSeed(facts, programPath);
+  if (facts.operation === 'seed') return attributeSeed(facts, program);
   if (stack.length === 0) {
     return { owner: OWNER_NO_STACK, path: null, kind: 'unexplained', caller: null, enclosing };
   }
@@ -76,10 +89,11 @@ export function attribute(
   };
 }
 
-function attributeSeed(facts: SiteFacts, programPath: string | null): Attribution {
+function attributeSeed(facts: SiteFacts, { programPath, forked }: ProgramFacts): Attribution {
   const none = { path: null, caller: null, enclosing: null };
   const { path } = facts;
   if (path === null || path.startsWith('[anon')) {
+    if (!forked) return { ...none, owner: OWNER_LOADER, kind: 'library' };
     return { ...none, owner: OWNER_BEFORE_START, kind: 'unexplained' };
   }
   if (path === '[stack]') return { ...none, owner: OWNER_MAIN_STACK, kind: 'stack' };
@@ -88,6 +102,7 @@ function attributeSeed(facts: SiteFacts, programPath: string | null): Attributio
   if (path.startsWith('[')) return { ...none, owner: path, kind: 'kernel' };
   if (facts.class === 'shared') return { ...none, owner: OWNER_BEFORE_START, kind: 'unexplained' };
   const owner = path.slice(path.lastIndexOf('/') + 1);
+  if (owner === SHIM_FILE) return { ...none, owner: OWNER_PROFILER, kind: 'profiler' };
   return { ...none, owner, path, kind: path === programPath ? 'program' : 'library' };
 }
 

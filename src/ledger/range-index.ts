@@ -35,6 +35,11 @@ export class RangeIndex {
   /** Number of ranges. */
   count = 0;
 
+  /** How many blocks of memory hold them. */
+  get blockCount(): number {
+    return this.#blocks.length;
+  }
+
   /**
    * Takes everything inside [start, end) out and appends it to `out` as rows, in order. Ranges that reach over an edge
    * are cut there. Returns which edges remain (`LEFT_REMAINS`, `RIGHT_REMAINS`).
