@@ -21,8 +21,15 @@ constexpr uint32_t kMaxPending = 16;
 uint32_t lock;
 char path_buffer[4096];
 uint64_t last_file_start;  // where offset 0 of the file mapped last begins
-Module pending[kMaxPending];
+struct Pending {
+    Module module;
+    uint32_t
+        thread_id;  // who is loading it: nobody else may read it, since a load that fails unmaps it again
+};
+Pending pending[kMaxPending];
 uint32_t pending_count;
+uint32_t pending_is_void;  // an unmapping could not wait to be told apart: drop them all
+constexpr int kMostTries = 1000;
 
 bool try_lock() { return __atomic_exchange_n(&lock, 1, __ATOMIC_ACQUIRE) == 0; }
 void unlock() { __atomic_store_n(&lock, 0, __ATOMIC_RELEASE); }
@@ -49,9 +56,9 @@ void note_code(const SystemCallFrame& frame, uint64_t address, wire::Event* even
         return;
     }
     if (pending_count >= kMaxPending) return;
-    Module& module = pending[pending_count];
-    module = {last_file_start, address, address + frame.rsi, {}};
-    TextWriter(module.name, sizeof module.name).text(name);
+    Pending& entry = pending[pending_count];
+    entry = {{last_file_start, address, address + frame.rsi, {}}, event->thread_id};
+    TextWriter(entry.module.name, sizeof entry.module.name).text(name);
     __atomic_store_n(&pending_count, pending_count + 1, __ATOMIC_RELEASE);
 }
 
@@ -66,11 +73,36 @@ void note_file_mapping(const SystemCallFrame& frame, uint64_t address, wire::Eve
     unlock();
 }
 
-void rewrite_pending_modules() {
+void rewrite_pending_modules(uint32_t thread_id, uint64_t address) {
     if (__builtin_expect(__atomic_load_n(&pending_count, __ATOMIC_ACQUIRE) == 0, 1) || !try_lock()) return;
-    for (uint32_t i = 0; i < pending_count; ++i) rewrite_sites(pending[i], SiteScope::kOther);
-    pending_count = 0;
-    publish_sites(process.channel);
+    if (__atomic_exchange_n(&pending_is_void, 0, __ATOMIC_ACQUIRE) != 0) pending_count = 0;
+    uint32_t kept = 0;
+    bool rewritten = false;
+    for (uint32_t i = 0; i < pending_count; ++i) {
+        const Pending& entry = pending[i];
+        const bool in_place = entry.thread_id == thread_id && address >= entry.module.base;
+        if (in_place) {
+            rewritten |= rewrite_sites(entry.module, SiteScope::kOther) > 0;
+        } else {
+            pending[kept++] = entry;
+        }
+    }
+    __atomic_store_n(&pending_count, kept, __ATOMIC_RELEASE);
+    if (rewritten) publish_sites(process.channel);
+    unlock();
+}
+
+void forget_pending_modules(uint64_t start, uint64_t bytes) {
+    if (__builtin_expect(__atomic_load_n(&pending_count, __ATOMIC_ACQUIRE) == 0, 1)) return;
+    // The loading thread is the one that unmaps, so it never meets itself here holding the lock; whoever else
+    // holds it is done soon, and must be, before the memory goes away.
+    while (!try_lock()) raw_syscall(kSysSchedYield);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < pending_count; ++i) {
+        const Module& module = pending[i].module;
+        if (module.code_end <= start || module.code_start >= start + bytes) pending[kept++] = pending[i];
+    }
+    __atomic_store_n(&pending_count, kept, __ATOMIC_RELEASE);
     unlock();
 }
 

@@ -10,9 +10,12 @@ namespace offheap::hook {
 // After a successful mmap; fills in the event's text.
 void note_file_mapping(const SystemCallFrame& frame, uint64_t address, wire::Event* event);
 
-// Rewrites inline sites of libraries that were mapped and match the configured names. Called when a
-// protection changes: the loader's last step before a library's first instruction runs, when all of its
-// segments are in place.
-void rewrite_pending_modules();
+// Rewrites inline sites of the libraries that this thread is loading and that match the configured names.
+// Called when it changes a protection at or behind their start: the loader's last step before a library's
+// first instruction runs, when all of its segments are in place.
+void rewrite_pending_modules(uint32_t thread_id, uint64_t address);
+
+// Before a range goes away: a library whose load failed is not to be read any more.
+void forget_pending_modules(uint64_t start, uint64_t bytes);
 
 }  // namespace offheap::hook

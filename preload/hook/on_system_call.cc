@@ -121,7 +121,10 @@ long record_call(const SystemCallFrame& frame, Operation operation) {
     wire::Event event = describe(frame, operation, under_way.outer());
     identify_thread(state, frame.stack_pointer(), &event);
     capture_stack(state, frame, &event);
-    if (operation == Operation::kMunmap) range_released(frame.rdi, frame.rsi);
+    if (operation == Operation::kMunmap) {
+        range_released(frame.rdi, frame.rsi);
+        forget_pending_modules(frame.rdi, frame.rsi);
+    }
     forget_window(state, operation, frame);
 
     uint64_t begun = record::kLost;
@@ -149,7 +152,7 @@ long record_call(const SystemCallFrame& frame, Operation operation) {
     } else if (operation == Operation::kBrk) {
         __atomic_store_n(&process.program_break, static_cast<uint64_t>(result), __ATOMIC_RELAXED);
     } else if (operation == Operation::kMprotect) {
-        rewrite_pending_modules();
+        rewrite_pending_modules(event.thread_id, frame.rdi);
     }
     record::emit(process.channel, event);
     return result;

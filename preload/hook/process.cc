@@ -31,7 +31,8 @@ void emit_own_mapping(uint64_t address, uint64_t bytes) {
     event.phase = static_cast<uint8_t>(wire::Phase::kComplete);
     event.arg1 = bytes;
     event.arg2 = PROT_READ | PROT_WRITE;
-    event.arg3 = MAP_PRIVATE | MAP_ANONYMOUS;
+    event.arg3 = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;  // lies over the seed that /proc/self/maps gave
+    event.arg0 = address;
     event.arg4 = ~0ULL;
     event.result = address;
     event.flags = wire::kFlagByProfiler;

@@ -93,6 +93,10 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
     note_own_mapping(reinterpret_cast<uint64_t>(process.page), 4096);
     process.page->state = kPageStarting;
     start_thread_states();
+    OwnMapping fresh = {};
+    thread_state(
+        &fresh);  // the first slab now, so that no hook of a single-threaded program needs to map one
+    if (fresh.bytes != 0) note_own_mapping(fresh.address, fresh.bytes);
     rewrite_start_modules();
 
     uint32_t degradations = 0;

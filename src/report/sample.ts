@@ -86,6 +86,7 @@ function mapping(given: Partial<SnapshotMapping> & { bytes: number }): SnapshotM
     enclosing: null,
     threadId: 4242,
     mappedAt: '2026-01-21T10:00:30.000Z',
+    reserved: false,
     stack: 0,
     ...given,
   };
@@ -111,6 +112,7 @@ function owner(
     kind,
     mappings: own.length,
     bytes,
+    reservedBytes: 0,
     residentBytes: bytes,
     growthBytesPerMinute,
     callers: { 'libucm.so.0': bytes },

@@ -21,6 +21,8 @@ export interface SnapshotOwner {
   kind: OwnerKind;
   mappings: number;
   bytes: number;
+  /** The part of `bytes` that is mapped without any access (PROT_NONE): addresses set aside. Growth leaves it out. */
+  reservedBytes: number;
   residentBytes: number;
   growthBytesPerMinute: number;
   /** Bytes by the module that made the system call's caller frame. */
@@ -39,6 +41,8 @@ export interface SnapshotMapping {
   enclosing: string | null;
   threadId: number;
   mappedAt: string;
+  /** Mapped without any access (PROT_NONE). */
+  reserved: boolean;
   /** Key into `stacks`; 0 where there is none (mapped before the start). */
   stack: number;
 }

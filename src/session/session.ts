@@ -24,6 +24,8 @@ export interface SessionEvents {
   growth: [SnapshotOwner];
   /** Events were lost or ranges can't be explained. */
   gap: [{ reason: string; bytes: number }];
+  /** The target was sent the signal that OFFHEAP_SIGNAL names: it wants a flame graph. */
+  flamegraph: [];
   exit: [{ state: 'exited' | 'killed'; exit: number | null }];
 }
 

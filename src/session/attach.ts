@@ -1,0 +1,49 @@
+import { checkDirectory, currentChannel, defaultDirectory } from '../drain/directory.js';
+import { processStatus } from '../drain/process-identity.js';
+import { OffheapError } from '../wire/error.js';
+import { Family } from './family.js';
+import { ProcessFacts } from './process-facts.js';
+import type { Session } from './session.js';
+import { WatchedProcess } from './watched-process.js';
+
+export interface AttachOptions {
+  /** Where channels lie. */
+  dir?: string;
+  /** How often growth is sampled, in milliseconds. */
+  intervalMs?: number;
+}
+
+/**
+ * Watches a process that runs, or ran, under the shim.
+ * @throws OffheapError `PROCESS_MISSING`, `NO_CHANNEL`, and what opening a channel throws.
+ */
+export async function attach(pid: number, options: AttachOptions = {}): Promise<Session> {
+  const directory = options.dir ?? defaultDirectory();
+  checkDirectory(directory);
+  const entry = currentChannel(directory, pid);
+  if (entry === undefined) {
+    if (processStatus(pid) === undefined) {
+      throw new OffheapError(
+        'PROCESS_MISSING',
+        `there is no process ${pid}; offheap ps lists those with a channel`,
+      );
+    }
+    throw new OffheapError(
+      'NO_CHANNEL',
+      `process ${pid} has no channel in ${directory}; start it with offheap run, or LD_PRELOAD="$(offheap preload)"`,
+    );
+  }
+  if (entry.error !== null) throw entry.error;
+  const watched = new WatchedProcess(new ProcessFacts(pid, false, entry.command), options);
+  const family = new Family(directory, { followChildren: false });
+  watched.follow(entry.path);
+  family.adopt(watched);
+  // Whoever attached to a dead process reads what it left and is told that it is over.
+  if (entry.state === 'gone') setImmediate(() => watched.endIfGone());
+  const close = watched.close.bind(watched);
+  watched.close = async () => {
+    family.close();
+    await close();
+  };
+  return watched;
+}

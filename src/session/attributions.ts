@@ -1,0 +1,28 @@
+import { type Attribution, attribute, type ProgramFacts } from '../ledger/attribution.js';
+import type { CodeMap } from './code-map.js';
+import type { ProcessRecording } from './recording.js';
+
+/** Who owns what a site maps: computed when first asked for, then kept. */
+export class Attributions {
+  readonly #recording: ProcessRecording;
+  readonly #code: CodeMap;
+  readonly #known: Attribution[] = [];
+  readonly #program: ProgramFacts;
+
+  constructor(recording: ProcessRecording, code: CodeMap, programPath: string | null) {
+    this.#recording = recording;
+    this.#code = code;
+    this.#program = { programPath, forked: recording.header.parentChannelId !== null };
+  }
+
+  of(site: number): Attribution {
+    let attribution = this.#known[site];
+    if (attribution === undefined) {
+      const facts = this.#recording.sites.facts(site);
+      const frames = facts.stack === 0 ? [] : this.#code.attributionFrames(facts.stack, facts.ancestor);
+      attribution = attribute(frames, facts, this.#program);
+      this.#known[site] = attribution;
+    }
+    return attribution;
+  }
+}

@@ -1,0 +1,17 @@
+export { defaultDirectory } from '../drain/directory.js';
+export type { AttachOptions } from './attach.js';
+export { attach } from './attach.js';
+export type { LaunchedSession, LaunchOptions } from './launch.js';
+export { launch } from './launch.js';
+export type { ProcessEntry } from './processes.js';
+export { listProcesses } from './processes.js';
+export type {
+  FlamegraphFormat,
+  FlamegraphOptions,
+  LedgerView,
+  Session,
+  SessionEvents,
+  SnapshotDiff,
+  StackSite,
+} from './session.js';
+export { shimPath } from './shim.js';

@@ -1,0 +1,129 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { checkDirectory, defaultDirectory } from '../drain/directory.js';
+import { OffheapError } from '../wire/error.js';
+import { Family } from './family.js';
+import { whyUnrecorded } from './preload-refusal.js';
+import { ProcessFacts } from './process-facts.js';
+import type { Session } from './session.js';
+import { requireShim } from './shim.js';
+import type { WatchedProcess } from './watched-process.js';
+
+export interface LaunchOptions {
+  heap?: 'off' | 'sampled' | 'exact';
+  sampleBytes?: number;
+  /** Where channels lie; they stay there afterwards. By default they lie in a folder of this user and are removed. */
+  dir?: string;
+  /** How often growth is sampled, in milliseconds. */
+  intervalMs?: number;
+  quiet?: boolean;
+  followChildren?: boolean;
+}
+
+export interface LaunchedSession extends Session {
+  readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  kill(signal: NodeJS.Signals): void;
+  /** All processes that this one and its children have started, oldest first, ended ones too. */
+  children(): Session[];
+}
+
+/** A shim starts recording before the command's own first instruction: so late, there is none. */
+const HANDSHAKE_MS = 2000;
+
+/**
+ * Starts a command under the shim with this process's standard streams.
+ * @throws OffheapError `SHIM_MISSING`, `COMMAND_NOT_FOUND`, `COMMAND_REFUSED`, `DIRECTORY_REFUSED`.
+ */
+export async function launch(
+  command: string,
+  args: readonly string[] = [],
+  options: LaunchOptions = {},
+): Promise<LaunchedSession> {
+  const shim = requireShim();
+  const directory = options.dir ?? defaultDirectory();
+  makeDirectory(directory);
+  const family = new Family(directory, {
+    followChildren: options.followChildren ?? true,
+    ...(options.intervalMs === undefined ? {} : { intervalMs: options.intervalMs }),
+  });
+  let child: ChildProcess;
+  try {
+    child = await start(command, args, {
+      ...process.env,
+      LD_PRELOAD: [shim, process.env['LD_PRELOAD']].filter(Boolean).join(':'),
+      OFFHEAP_DIR: directory,
+    });
+  } catch (error) {
+    family.close();
+    throw error;
+  }
+  const member = family.create(new ProcessFacts(child.pid!, true, [command, ...args]));
+  family.adopt(member);
+  const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
+    child.once('exit', (code, signal) => {
+      // What was created in the last moment is found, and the children that ended with it are read to their end.
+      family.scan();
+      if (member.recording === undefined) member.problem = whyUnrecorded(command);
+      for (const each of family.members.values()) if (each !== member) each.endIfGone();
+      member.end({ state: signal === null ? 'exited' : 'killed', exit: code });
+      resolve({ code, signal });
+    });
+  });
+  await handshake(family, member, child);
+  if (member.recording === undefined && child.exitCode === null) member.problem = whyUnrecorded(command);
+
+  const close = member.close.bind(member);
+  return Object.assign(member, {
+    exited,
+    kill: (signal: NodeJS.Signals) => void child.kill(signal),
+    children: () => [...family.members.values()].filter((each) => each !== member),
+    close: async () => {
+      family.close();
+      await close();
+      if (options.dir === undefined) family.removeChannels();
+    },
+  });
+}
+
+function makeDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { mode: 0o700, recursive: true });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new OffheapError(
+      'DIRECTORY_REFUSED',
+      `can't make ${directory}: ${reason}; give another with --dir`,
+    );
+  }
+  checkDirectory(directory);
+}
+
+function start(command: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<ChildProcess> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: 'inherit', env });
+    child.once('spawn', () => resolve(child));
+    child.once('error', (error: NodeJS.ErrnoException) => {
+      reject(
+        error.code === 'ENOENT'
+          ? new OffheapError(
+              'COMMAND_NOT_FOUND',
+              `there is no command ${command}; name one that is in PATH, or its path`,
+            )
+          : new OffheapError(
+              'COMMAND_REFUSED',
+              `can't start ${command}: ${error.message}; check its permissions`,
+            ),
+      );
+    });
+  });
+}
+
+/** Waits until the command's channel is there, or it is clear that none will be. */
+async function handshake(family: Family, member: WatchedProcess, child: ChildProcess): Promise<void> {
+  const until = performance.now() + HANDSHAKE_MS;
+  while (member.recording === undefined && child.exitCode === null && child.signalCode === null) {
+    family.scan();
+    if (member.recording !== undefined || performance.now() > until) return;
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}

@@ -1,0 +1,37 @@
+import { type ChannelEntry, defaultDirectory, listChannels } from '../drain/directory.js';
+
+/** A process that has a channel. */
+export interface ProcessEntry {
+  pid: number;
+  parentPid: number;
+  command: string[];
+  /** `exited` said goodbye, `killed` did not; after exec the old program's channel counts as exited. */
+  state: 'running' | 'exited' | 'killed';
+  /** RFC 3339. */
+  startedAt: string;
+  /** Path of the channel. */
+  channel: string;
+  /** Who collects it now. */
+  collectorPid: number | null;
+  /** Why the channel can't be read, else null. */
+  problem: string | null;
+}
+
+/** The processes that have a channel in a folder, living and dead, oldest first. */
+export function listProcesses(directory: string = defaultDirectory()): ProcessEntry[] {
+  return listChannels(directory).map((entry) => ({
+    pid: entry.pid,
+    parentPid: entry.header?.parentProcessId ?? 0,
+    command: entry.command,
+    state: stateOf(entry),
+    startedAt: new Date(Number((entry.header?.startUnixNs ?? 0n) / 1_000_000n)).toISOString(),
+    channel: entry.path,
+    collectorPid: entry.header?.consumerLock || null,
+    problem: entry.error?.message ?? null,
+  }));
+}
+
+function stateOf({ state, header }: ChannelEntry): ProcessEntry['state'] {
+  if (state === 'running' || state === 'stopped') return 'running';
+  return state === 'replaced' || header?.state === 'exited' ? 'exited' : 'killed';
+}

@@ -1,0 +1,204 @@
+import { Drain, type DrainHandler, type GapReason } from '../drain/drain.js';
+import { MappingLedger } from '../ledger/mapping-ledger.js';
+import { PROT_EXEC } from '../ledger/memory-abi.js';
+import { SiteTable } from '../ledger/site-table.js';
+import type { ElfStore } from '../modules/elf-store.js';
+import { ProcessFiles } from '../modules/process-files.js';
+import { ModuleTable } from '../modules/table.js';
+import type { MappingEvent } from '../wire/event.js';
+import type { ChannelHeader } from '../wire/header.js';
+import { type Checkpoint, CheckpointFile } from './checkpoint-file.js';
+import { ModuleLog } from './module-log.js';
+
+/** A process as it was when it forked: what its child starts from. */
+interface ForkPoint {
+  ledger: MappingLedger;
+  sites: SiteTable;
+}
+
+/** A server that forks for each request would otherwise keep a ledger for each child that never shows up. */
+const FORK_POINTS_KEPT = 8;
+/** Share of the collector's time that checkpoints may take; beyond it history is at risk and `unsaved` says so. */
+const CHECKPOINT_TIME_SHARE = 0.1;
+
+export interface RecordingOptions {
+  elfStore?: ElfStore;
+  /** The recording of a channel in this collector, to find a forked child's parent. */
+  recordingOf?: (channelId: string) => ProcessRecording | undefined;
+}
+
+/** Everything known of one process from its channel: who mapped what, and which code was where. */
+export class ProcessRecording implements DrainHandler {
+  readonly drain: Drain;
+  readonly modules: ModuleTable;
+  /** The recording that this one continues after a fork, for stacks from before it. */
+  readonly parent: ProcessRecording | undefined;
+  /** Events were lost since the ledger was last brought in line with the kernel. */
+  outOfStep = false;
+  /** Checkpoints took too long to be written: were this collector killed, the next one would not know the past. */
+  unsaved = false;
+  events = 0;
+  readonly #moduleLog: ModuleLog;
+  readonly #checkpointFile: CheckpointFile;
+  readonly #forkPoints = new Map<number, ForkPoint>();
+  #ledger: MappingLedger;
+  #sites: SiteTable;
+  #inherits: boolean;
+  #seedsLeft: number;
+  #seedReached = 0;
+  /** Events before this position are in the checkpoint that we started from. */
+  #knownBefore = 0;
+  #checkpointMs = 0;
+  readonly #startedMs = performance.now();
+
+  /** Throws what `Drain` throws. */
+  constructor(path: string, options: RecordingOptions = {}) {
+    this.drain = new Drain(path);
+    const header = this.drain.header;
+    this.modules = new ModuleTable(
+      new ProcessFiles({
+        pid: header.processId,
+        startTicks: header.processStartTicks,
+        ...(options.elfStore === undefined ? {} : { store: options.elfStore }),
+      }),
+    );
+    this.#moduleLog = new ModuleLog(this.modules);
+    this.#checkpointFile = new CheckpointFile(path);
+    this.parent = header.parentChannelId === null ? undefined : options.recordingOf?.(header.parentChannelId);
+    const inherited = this.parent?.takeForkPoint(header.parentPosition);
+    this.#inherits = inherited !== undefined;
+    this.#seedsLeft = header.seedEvents;
+    const saved = this.#checkpointFile.read(this.drain.position);
+    this.#ledger = saved?.ledger ?? inherited?.ledger ?? new MappingLedger();
+    this.#sites = saved?.sites ?? inherited?.sites ?? new SiteTable();
+    if (saved !== undefined) {
+      this.events = saved.events;
+      this.#knownBefore = saved.position;
+      this.#moduleLog.replay(saved.modules);
+      this.#seedsLeft = 0;
+      this.#inherits = false;
+    } else if (this.drain.position > 0) {
+      this.outOfStep = true;
+    }
+  }
+
+  get header(): ChannelHeader {
+    return this.drain.header;
+  }
+
+  get ledger(): MappingLedger {
+    return this.#ledger;
+  }
+
+  get sites(): SiteTable {
+    return this.#sites;
+  }
+
+  /** What this process held when it forked at a position; once for each child. */
+  takeForkPoint(position: number): ForkPoint | undefined {
+    const point = this.#forkPoints.get(position);
+    this.#forkPoints.delete(position);
+    return point;
+  }
+
+  event(event: MappingEvent): void {
+    if (event.position < this.#knownBefore) return;
+    this.events++;
+    if (event.operation === 'fork') {
+      this.#rememberFork(event.position);
+      return;
+    }
+    if (event.operation === 'seed' && this.#inherits) this.#dropGapBefore(event);
+    this.apply(event);
+  }
+
+  /** Applies an event to the ledger and the module table; also one that did not come from the channel. */
+  apply(event: MappingEvent): void {
+    this.#ledger.apply(event, this.#sites.intern(event));
+    this.#followCode(event);
+  }
+
+  gap(reason: GapReason): void {
+    if (reason !== 'damaged') this.outOfStep = true;
+  }
+
+  checkpoint(position: number): void {
+    const started = performance.now();
+    const share = this.#checkpointMs / Math.max(1, started - this.#startedMs);
+    if (share < CHECKPOINT_TIME_SHARE) {
+      this.#checkpointFile.write(this.#state(position));
+      this.unsaved = false;
+    } else {
+      this.#checkpointFile.remove();
+      this.unsaved = true;
+    }
+    this.drain.confirm(position);
+    this.#checkpointMs += performance.now() - started;
+  }
+
+  /** Stops reading; what was not confirmed stays in the channel for the next collector. */
+  close(): void {
+    this.drain.close();
+  }
+
+  #state(position: number): Checkpoint {
+    return {
+      position,
+      events: this.events,
+      ledger: this.#ledger,
+      sites: this.#sites,
+      modules: this.#moduleLog.entries,
+    };
+  }
+
+  #rememberFork(position: number): void {
+    this.#forkPoints.set(position, { ledger: this.#ledger.clone(), sites: this.#sites.fork() });
+    for (const oldest of this.#forkPoints.keys()) {
+      if (this.#forkPoints.size <= FORK_POINTS_KEPT) break;
+      this.#forkPoints.delete(oldest);
+    }
+  }
+
+  /** A forked child has what its seeds show and no more: some ranges stay behind (MADV_DONTFORK). */
+  #dropGapBefore(seed: MappingEvent): void {
+    const [start, bytes] = seed.args;
+    if (start > this.#seedReached) this.#release(seed, this.#seedReached, start);
+    this.#seedReached = start + bytes;
+    if (--this.#seedsLeft > 0) return;
+    this.#inherits = false;
+    this.#release(seed, this.#seedReached, 2 ** 47);
+  }
+
+  #release(like: MappingEvent, start: number, end: number): void {
+    for (const range of [...this.#ledger.rangesIn(start, end)]) {
+      const from = Math.max(start, range.start);
+      const bytes = Math.min(end, range.end) - from;
+      this.#ledger.apply(
+        {
+          ...like,
+          operation: 'munmap',
+          phase: 'complete',
+          args: [from, bytes, 0, 0, 0, 0],
+          result: 0,
+          path: null,
+        },
+        0,
+      );
+    }
+  }
+
+  #followCode(event: MappingEvent): void {
+    const { operation, phase, args } = event;
+    if (operation === 'seed' && (args[2] & PROT_EXEC) !== 0) {
+      this.#moduleLog.mapped(event, args[0], args[1], args[5]);
+    } else if (operation === 'mmap' && phase === 'complete' && event.result > 0) {
+      if ((args[2] & PROT_EXEC) !== 0) this.#moduleLog.mapped(event, event.result, args[1], args[5]);
+      else if (this.#moduleLog.covers(event.result, args[1]))
+        this.#moduleLog.unmapped(event, event.result, args[1]);
+    } else if (operation === 'munmap' && phase === 'begin' && this.#moduleLog.covers(args[0], args[1])) {
+      this.#moduleLog.unmapped(event, args[0], args[1]);
+    } else if (operation === 'mprotect' && event.result === 0 && (args[2] & PROT_EXEC) !== 0) {
+      if (!this.#moduleLog.covers(args[0], args[1])) this.#moduleLog.mapped(event, args[0], args[1], 0);
+    }
+  }
+}

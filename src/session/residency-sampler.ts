@@ -1,0 +1,54 @@
+import { measureResidency } from '../account/residency.js';
+import { type MemoryTotals, memoryTotals } from '../account/rollup.js';
+import type { MappingLedger } from '../ledger/mapping-ledger.js';
+import { OffheapError } from '../wire/error.js';
+import type { ProcessFacts } from './process-facts.js';
+
+/** Share of the collector's time that sampling may take: it walks the target's page tables range by range. */
+const TIME_SHARE = 0.01;
+
+const NOTHING: MemoryTotals = {
+  totalBytes: 0,
+  anonymousBytes: 0,
+  fileBytes: 0,
+  sharedBytes: 0,
+  swapBytes: 0,
+};
+
+/** What was resident when it was last asked for; all that is left to say once the process is dead. */
+export class ResidencySampler {
+  totals = NOTHING;
+  /** Why residency is unknown, where it is. */
+  problem: string | undefined;
+  #bytes = new Map<number, number>();
+  #notBeforeMs = 0;
+
+  constructor(private readonly facts: ProcessFacts) {}
+
+  /** Samples if it is time to. `now` insists: a person asked. */
+  sample(ledger: MappingLedger, now = false): void {
+    if (!this.facts.isRunning()) return;
+    const started = performance.now();
+    if (!now && started < this.#notBeforeMs) return;
+    try {
+      const totals = memoryTotals(this.facts.pid);
+      const ranges = [...ledger.ranges()].filter(({ origin }) => origin.class !== 'file');
+      const measured = measureResidency(this.facts.pid, ranges);
+      // A process that ended meanwhile reports nothing: what was seen before says more.
+      if (totals.totalBytes === 0) return;
+      this.totals = totals;
+      this.#bytes = new Map(ranges.map(({ start }, index) => [start, measured[index]!.residentBytes]));
+      this.problem = undefined;
+    } catch (error) {
+      if (!(error instanceof OffheapError)) throw error;
+      if (error.code !== 'PROCESS_MISSING') this.problem = error.message;
+    }
+    const ended = performance.now();
+    this.#notBeforeMs = ended + (ended - started) / TIME_SHARE;
+  }
+
+  /** Resident bytes of the live range that starts here. */
+  residentBytes(start: number): number {
+    return this.#bytes.get(start) ?? 0;
+  }
+}
