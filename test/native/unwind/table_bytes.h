@@ -41,11 +41,11 @@ class TableBytes {
             append_u32(body, function.start - (entry_at + 8));  // pcrel
             append_u32(body, function.bytes);
             body.push_back(0);  // augmentation data
-            body.insert(body.end(), function.program.begin(), function.program.end());
+            append(body, function.program);
             append_u32(frames, static_cast<uint32_t>(body.size()));
-            frames.insert(frames.end(), body.begin(), body.end());
+            append(frames, body);
         }
-        bytes_.insert(bytes_.end(), frames.begin(), frames.end());
+        append(bytes_, frames);
     }
 
     std::vector<uint8_t>& bytes() { return bytes_; }
@@ -57,17 +57,22 @@ class TableBytes {
     }
 
   private:
+    template <typename Values>
+    static void append(std::vector<uint8_t>& bytes, const Values& values) {
+        for (const auto value : values) bytes.push_back(static_cast<uint8_t>(value));
+    }
+
     static std::vector<uint8_t> common_entry(const std::string& augmentation, const Program& program) {
         std::vector<uint8_t> body;
         append_u32(body, 0);
         body.push_back(1);
-        body.insert(body.end(), augmentation.begin(), augmentation.end());
-        body.insert(body.end(), {0, 1, 0x78, 16});  // code factor 1, data factor -8, return column rip
-        if (augmentation[0] == 'z') body.insert(body.end(), {1, 0x1b});
-        body.insert(body.end(), program.begin(), program.end());
+        append(body, augmentation);
+        append(body, Program{0, 1, 0x78, 16});  // code factor 1, data factor -8, return column rip
+        if (augmentation[0] == 'z') append(body, Program{1, 0x1b});
+        append(body, program);
         std::vector<uint8_t> entry;
         append_u32(entry, static_cast<uint32_t>(body.size()));
-        entry.insert(entry.end(), body.begin(), body.end());
+        append(entry, body);
         return entry;
     }
 
