@@ -1,5 +1,6 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { residency } from '../wire/addon.js';
 import { readMaps } from './maps.js';
@@ -31,7 +32,7 @@ let sharedStart: number;
 beforeAll(async () => {
   child = spawn('python3', ['-c', PROGRAM]);
   pid = child.pid!;
-  const [line] = await once(child.stdout, 'data');
+  const [line] = await once(createInterface(child.stdout), 'line');
   [privateStart, sharedStart] = String(line).split(' ').map(Number) as [number, number];
 });
 
