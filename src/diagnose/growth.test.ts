@@ -52,7 +52,7 @@ describe('bytesPerMinute', () => {
     expect(fed(values).bytesPerMinute('lib')).toBe(0);
   });
 
-  test('keeps two samples of a slow sampler beside the newest', () => {
+  test('keeps three samples of a slow sampler', () => {
     expect(fed([0, MB, 2 * MB, 3 * MB], 10 * 60_000).bytesPerMinute('lib')).toBeCloseTo(MB / 10);
   });
 
