@@ -141,6 +141,23 @@ describe('a damaged checkpoint', () => {
     );
   });
 
+  test.each([
+    ['two origins with one id', [1, 1], [0, 1], /twice/],
+    ['an origin that holds nothing', [1, 2], [0], /holds nothing/],
+    ['an origin from the future', [9], [0], /beyond/],
+  ])('with %s is refused', (_, ids, owners, message) => {
+    const writer = new ByteWriter();
+    writer.text('offheap.ledger');
+    // Version, page size, break, heap start, largest attachment, seven counters, next origin.
+    for (const value of [1, PAGE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5]) writer.unsigned(value);
+    writer.unsigned(ids.length);
+    for (const id of ids) for (const value of [id, 1, 1, 0, PAGE, 2, 0]) writer.unsigned(value);
+    writer.unsigned(owners.length);
+    for (const owner of owners) for (const value of [PAGE, PAGE, 0, owner, 3]) writer.unsigned(value);
+    writer.unsigned(0);
+    expect(() => MappingLedger.restore(writer.sealed())).toThrow(message);
+  });
+
   test('of another version or kind says so', () => {
     const writer = new ByteWriter();
     writer.text('offheap.ledger');

@@ -9,8 +9,12 @@ const PRIVATE = 0x22;
 const SHARED = 0x21;
 
 class Target {
-  readonly ledger = new MappingLedger();
+  readonly ledger: MappingLedger;
   #position = 0;
+
+  constructor(ledger = new MappingLedger()) {
+    this.ledger = ledger;
+  }
 
   emit(
     operation: Operation,
@@ -232,6 +236,32 @@ describe('mremap', () => {
     expect(target.ledger.at(A + 8 * KB)?.origin.bytes).toBe(3996 * KB);
   });
 
+  test('in steps from two sites keeps their growth apart', () => {
+    const target = new Target();
+    target.mmap(A, 4 * KB);
+    target.mremap([A, 4 * KB, 8 * KB, 1], A, 2);
+    target.mremap([A, 8 * KB, 12 * KB, 1], A, 3);
+    expect(target.shown()).toEqual(['0+4 mmap #1', '4+4 mremap #2', '8+4 mremap #3']);
+    expect([2, 3].map((site) => target.ledger.bytesBySite(site))).toEqual([4 * KB, 4 * KB]);
+  });
+
+  test('grows from the site of its begin where the end has no stack', () => {
+    const target = new Target();
+    target.mmap(A, 4 * KB);
+    const args = [A, 4 * KB, 8 * KB, 1];
+    const refersTo = target.emit('mremap', 'begin', args, {}, 2);
+    target.emit('mremap', 'end', args, { result: A, refersTo, stack: 0 }, 3);
+    expect(target.ledger.bytesBySite(2)).toBe(4 * KB);
+  });
+
+  test('does not stretch an origin over a hole that lost events left', () => {
+    const target = new Target();
+    target.mmap(A, 4 * KB);
+    target.mremap([A, 4 * KB, 8 * KB, 1], A, 2);
+    target.mremap([A, 16 * KB, 24 * KB, 1], A, 2);
+    expect(target.shown()).toEqual(['0+4 mmap #1', '4+4 mremap #2', '16+8 mremap #3']);
+  });
+
   test('that fails, or ends as failed, changes nothing', () => {
     const target = new Target();
     target.mmap(A, 8 * KB);
@@ -315,6 +345,14 @@ describe('brk', () => {
     expect(target.shown()).toEqual(['0+16 brk #1', '16+4 brk #2']);
   });
 
+  test('counts no growth twice that a question of another thread answered first', () => {
+    const target = new Target();
+    target.emit('brk', 'complete', [0], { result: A });
+    target.emit('brk', 'complete', [0], { result: A + 16 * KB, threadId: 2 });
+    target.emit('brk', 'complete', [A + 16 * KB], { result: A + 16 * KB }, 3);
+    expect(target.ledger.at(A)).toMatchObject({ end: A + 16 * KB, origin: { site: 3 } });
+  });
+
   test('continues a seeded heap, and without a known break says that it cannot place the growth', () => {
     const target = new Target();
     target.emit('seed', 'complete', [A, 132 * KB, 3, 0x02], { path: '[heap]' });
@@ -353,6 +391,24 @@ describe('shared segments', () => {
     expect(target.ledger.liveBytes).toBe(8 * KB);
     target.emit('shmdt', 'begin', [A + 64 * KB]);
     expect(target.ledger.liveBytes).toBe(0);
+  });
+
+  test('share a base: only the first one found is detached', () => {
+    const target = new Target();
+    target.emit('shmat', 'complete', [5], { result: A, extra: 16 * KB });
+    target.munmap(A, 8 * KB);
+    target.emit('shmat', 'complete', [6], { result: A, extra: 4 * KB });
+    target.emit('shmdt', 'begin', [A]);
+    expect(target.shown()).toEqual(['8+8 shmat #1']);
+  });
+
+  test('that mremap extended are detached as a whole', () => {
+    const target = new Target();
+    target.emit('shmat', 'complete', [5], { result: A, extra: 8 * KB });
+    target.mremap([A, 8 * KB, 64 * KB, 1], A + 64 * KB);
+    target.munmap(A + 64 * KB, 32 * KB);
+    target.emit('shmdt', 'begin', [A + 64 * KB]);
+    expect(target.shown()).toEqual([]);
   });
 
   test('of unknown size are counted', () => {
@@ -402,7 +458,29 @@ describe('seeds', () => {
   });
 });
 
+describe('an origin', () => {
+  test('is forgotten with its last byte, its path too', () => {
+    const target = new Target();
+    target.emit('seed', 'complete', [A, 4 * KB, 1, 0x02], { path: '/lib/x.so', extra: 5 });
+    target.munmap(A, 4 * KB);
+    target.emit('fork', 'complete', []);
+    target.mmap(A, 4 * KB, 0x02);
+    expect(target.ledger.at(A)?.origin).toMatchObject({ id: 2, path: null });
+  });
+});
+
 describe('clone', () => {
+  test('holds its own origins', () => {
+    const target = new Target();
+    target.mmap(A, 16 * KB);
+    const child = new Target(target.ledger.clone());
+    child.munmap(A, 8 * KB);
+    child.emit('fork', 'complete', []);
+    child.mmap(A, 4 * KB);
+    expect(child.shown()).toEqual(['0+4 mmap #2', '8+8 mmap #1']);
+    expect(target.shown()).toEqual(['0+16 mmap #1']);
+  });
+
   test('goes its own way; an mremap that another thread was in counts as not done', () => {
     const target = new Target();
     target.mmap(A, 8 * KB);

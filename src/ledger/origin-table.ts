@@ -63,6 +63,11 @@ export class OriginTable {
   #used = 0;
   nextId = 1;
 
+  /** How many slots there ever were at once. */
+  get slotCount(): number {
+    return this.#used;
+  }
+
   /** A new origin that holds nothing yet. */
   add(
     site: number,

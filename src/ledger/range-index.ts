@@ -27,7 +27,7 @@ class Block {
 
 export class RangeIndex {
   #blocks: Block[] = [new Block()];
-  /** Start of the first range of each block; no block is empty unless it is the only one. */
+  /** Start of the first range of each block, the first block's own aside; no block but an only one is empty. */
   #firsts: number[] = [0];
   #block = 0;
   #row = 0;
@@ -198,7 +198,6 @@ export class RangeIndex {
       this.#firsts.splice(blockIndex + 1, 0, right.rows[START]!);
       // At the seam the new row belongs to the left: it starts below the right block's first.
       if (row > half) {
-        blockIndex++;
         block = right;
         row -= half;
       }
@@ -211,7 +210,6 @@ export class RangeIndex {
     rows[at + BASE] = base;
     rows[at + ORIGIN] = origin;
     rows[at + PROTECTION] = protection;
-    if (row === 0) this.#firsts[blockIndex] = start;
     block.count++;
     this.count++;
   }
