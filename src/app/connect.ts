@@ -1,10 +1,11 @@
+import { dirname } from 'node:path';
 import type { ProcessEntry } from '../session/index.js';
 import { OffheapError } from '../wire/error.js';
 import { type Collector, LocalCollector } from './collector.js';
 import { connectControl } from './control-client.js';
 import { controlSocketPath } from './control-protocol.js';
-import { type ControlServer, serveControl } from './control-server.js';
-import { answerFlamegraphSignal } from './flamegraph-file.js';
+import { type ControlServer, type FindCollector, serveControl } from './control-server.js';
+import { FlamegraphSignals } from './flamegraph-signals.js';
 import { complain } from './streams.js';
 
 export interface ConnectOptions {
@@ -18,9 +19,10 @@ export interface ConnectOptions {
 export async function connectOrAttach(pid: number, options: ConnectOptions = {}): Promise<Collector> {
   const { attach } = await import('../session/index.js');
   const { dir, intervalMs, serve = false } = options;
-  const channel = (await channelOf(pid, dir))?.channel;
-  if (channel !== undefined) {
-    const running = await connectControl(controlSocketPath(channel), pid);
+  const entry = await entryOf(pid, dir);
+  const directory = entry === undefined ? undefined : dirname(entry.channel);
+  if (directory !== undefined && entry?.collectorPid) {
+    const running = await connectControl(controlSocketPath(directory, entry.collectorPid), pid);
     if (running !== undefined) return running;
   }
   const session = await attach(pid, {
@@ -28,12 +30,13 @@ export async function connectOrAttach(pid: number, options: ConnectOptions = {})
     ...(intervalMs === undefined ? {} : { intervalMs }),
   });
   const collector = new LocalCollector(session);
-  if (!serve || channel === undefined) return collector;
-  const control = await serveOrSay(channel, collector);
-  const silence = answerFlamegraphSignal(() => [session], complain);
+  if (!serve || directory === undefined) return collector;
+  const control = await serveOrSay(directory, (asked) => (asked === pid ? collector : undefined));
+  const flamegraphs = new FlamegraphSignals(complain);
+  flamegraphs.answer(session);
   const close = collector.close.bind(collector);
   collector.close = async () => {
-    silence();
+    flamegraphs.stop();
     control?.close();
     await close();
   };
@@ -41,9 +44,9 @@ export async function connectOrAttach(pid: number, options: ConnectOptions = {})
 }
 
 /** Without a control socket a collector still collects; it can't be asked, and says so. */
-export async function serveOrSay(channel: string, collector: Collector): Promise<ControlServer | undefined> {
+export async function serveOrSay(directory: string, find: FindCollector): Promise<ControlServer | undefined> {
   try {
-    return await serveControl(controlSocketPath(channel), collector);
+    return await serveControl(controlSocketPath(directory, process.pid), find);
   } catch (error) {
     complain(error instanceof Error ? error.message : String(error));
     return undefined;
@@ -51,7 +54,7 @@ export async function serveOrSay(channel: string, collector: Collector): Promise
 }
 
 /** The channel of a process; where its number was used before, the living one's. */
-export async function channelOf(pid: number, dir?: string): Promise<ProcessEntry | undefined> {
+async function entryOf(pid: number, dir?: string): Promise<ProcessEntry | undefined> {
   const { listProcesses } = await import('../session/index.js');
   const entries = listProcesses(dir).filter((entry) => entry.pid === pid);
   return entries.find(({ state }) => state === 'running') ?? entries.at(-1);

@@ -1,4 +1,4 @@
-import { lstatSync } from 'node:fs';
+import { lstatSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { finished } from 'node:stream/promises';
 import type { SnapshotDiff } from '../report/diff.js';
@@ -32,6 +32,8 @@ export async function connectControl(path: string, pid: number): Promise<Collect
   const connected = await new Promise<boolean>((resolve, reject) => {
     socket.once('connect', () => resolve(true));
     socket.once('error', (error: NodeJS.ErrnoException) => {
+      // Left over from a collector that was killed: nobody will answer there again.
+      if (error.code === 'ECONNREFUSED') rmSync(path, { force: true });
       if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') resolve(false);
       else
         reject(
@@ -129,7 +131,7 @@ class RemoteCollector implements Collector {
         return;
       }
       this.pending.set(id, { resolve: (result) => resolve(result as Result), reject });
-      this.socket.write(`${JSON.stringify({ id, method, params })}\n`);
+      this.socket.write(`${JSON.stringify({ id, process: this.pid, method, params })}\n`);
     });
   }
 }

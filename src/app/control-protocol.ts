@@ -1,10 +1,14 @@
+import { join } from 'node:path';
+
 /**
- * The control protocol: newline-delimited JSON over a Unix socket beside the channel. A request is
- * `{id, method, params}`, its response `{id, result}` or `{id, error: {code, message}}`. After the response to `repl`
- * the connection is a terminal's byte stream.
+ * The control protocol: newline-delimited JSON over a collector's Unix socket beside the channels. A request is
+ * `{id, process, method, params}`, where `process` is the id of one that the collector watches; its response is
+ * `{id, result}` or `{id, error: {code, message}}`. After the response to `repl` the connection is a terminal's byte
+ * stream.
  */
 export interface ControlRequest {
   id: number;
+  process: number;
   method: string;
   params: Record<string, unknown>;
 }
@@ -15,8 +19,9 @@ export interface ControlResponse {
   error?: { code: string; message: string };
 }
 
-export function controlSocketPath(channel: string): string {
-  return `${channel}.sock`;
+/** Where a collector answers. A channel's header names its collector, so the channel leads here. */
+export function controlSocketPath(directory: string, collectorPid: number): string {
+  return join(directory, `collector-${collectorPid}.sock`);
 }
 
 const NEWLINE = 0x0a;

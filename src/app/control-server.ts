@@ -13,11 +13,14 @@ export interface ControlServer {
   close(): void;
 }
 
+/** The collector of a process, where this one watches it. */
+export type FindCollector = (pid: number) => Collector | undefined;
+
 /**
  * Lets other commands of the same user ask this collector. The socket is code execution: mode 0600, never TCP.
  * A socket that nobody answers is left over from a collector that died, and is replaced.
  */
-export async function serveControl(path: string, collector: Collector): Promise<ControlServer> {
+export async function serveControl(path: string, find: FindCollector): Promise<ControlServer> {
   if (Buffer.byteLength(path) > LONGEST_PATH_BYTES) {
     throw new OffheapError(
       'control-path',
@@ -28,17 +31,14 @@ export async function serveControl(path: string, collector: Collector): Promise<
   const server = createServer((socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
-    answer(socket, collector);
+    answer(socket, find);
   });
   try {
     await listen(server, path);
   } catch (error) {
     if (!isCode(error, 'EADDRINUSE')) throw listenError(path, error);
     if (await isAnswered(path)) {
-      throw new OffheapError(
-        'already-collected',
-        `another collector watches process ${collector.pid}; ask that one`,
-      );
+      throw new OffheapError('already-collected', `another collector answers at ${path}; ask that one`);
     }
     rmSync(path, { force: true });
     await listen(server, path).catch((again: unknown) => {
@@ -90,7 +90,7 @@ function isCode(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
 }
 
-function answer(socket: Socket, collector: Collector): void {
+function answer(socket: Socket, find: FindCollector): void {
   const reader = new LineReader(LONGEST_REQUEST_BYTES);
   const respond = (response: ControlResponse) => {
     if (socket.writable) socket.write(`${JSON.stringify(response)}\n`);
@@ -100,6 +100,11 @@ function answer(socket: Socket, collector: Collector): void {
     try {
       for (let line = reader.next(); line !== undefined; line = reader.next()) {
         const request = parse(line);
+        const collector = find(request.process);
+        if (collector === undefined) {
+          respond({ id: request.id, error: errorOf(notWatched(request.process)) });
+          continue;
+        }
         if (request.method === 'repl') {
           socket.off('data', receive);
           respond({ id: request.id, result: true });
@@ -126,11 +131,12 @@ function answer(socket: Socket, collector: Collector): void {
 function parse(line: string): ControlRequest {
   const request: unknown = JSON.parse(line);
   if (typeof request !== 'object' || request === null) throw new TypeError('a request is an object');
-  const { id, method, params = {} } = request as Partial<ControlRequest>;
-  if (typeof id !== 'number' || typeof method !== 'string' || typeof params !== 'object' || params === null) {
-    throw new TypeError('a request has a number id, a string method, and an object params');
+  const { id, process, method, params = {} } = request as Partial<ControlRequest>;
+  const hasNumbers = typeof id === 'number' && typeof process === 'number';
+  if (!hasNumbers || typeof method !== 'string' || typeof params !== 'object' || params === null) {
+    throw new TypeError('a request has a number id, a number process, a string method, and an object params');
   }
-  return { id, method, params };
+  return { id, process, method, params };
 }
 
 async function call(collector: Collector, { method, params }: ControlRequest): Promise<unknown> {
@@ -171,6 +177,13 @@ function upgrade(socket: Socket, params: Record<string, unknown>, collector: Col
   collector.repl({ input: socket, output: socket, ...terminal }).then(
     () => socket.end(),
     () => socket.destroy(),
+  );
+}
+
+function notWatched(pid: number): OffheapError {
+  return new OffheapError(
+    'not-watched',
+    `this collector does not watch process ${pid}; offheap ps lists who does`,
   );
 }
 

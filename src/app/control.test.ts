@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sampleSnapshot } from '../report/sample.js';
 import { LocalCollector } from './collector.js';
 import { connectControl } from './control-client.js';
-import { LineReader } from './control-protocol.js';
+import { controlSocketPath, LineReader } from './control-protocol.js';
 import { type ControlServer, serveControl } from './control-server.js';
 import { SampleSession } from './sample-session.js';
 
@@ -21,7 +21,7 @@ let server: ControlServer | undefined;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'offheap-control-'));
-  path = join(folder, 'channel.sock');
+  path = controlSocketPath(folder, process.pid);
   server = undefined;
 });
 afterEach(() => {
@@ -30,7 +30,8 @@ afterEach(() => {
 });
 
 const serve = async () => {
-  server = await serveControl(path, new LocalCollector(new SampleSession(10)));
+  const collector = new LocalCollector(new SampleSession(10));
+  server = await serveControl(path, (pid) => (pid === collector.pid ? collector : undefined));
 };
 const ask = async () => {
   const collector = await connectControl(path, 4242);
@@ -51,6 +52,13 @@ test('every method answers what the session says', async () => {
   );
   expect(await collector.evaluate('1 + 1', style)).toBe('2');
   await collector.close();
+});
+
+test('a process that this collector does not watch', async () => {
+  await serve();
+  const collector = await connectControl(path, 4243);
+  await expect(collector?.snapshot()).rejects.toMatchObject({ code: 'not-watched' });
+  await collector?.close();
 });
 
 test('answers are matched to requests, however they overtake one another', async () => {
@@ -78,7 +86,7 @@ test('a socket that others may open is refused', async () => {
 
 test('a second collector is refused while the first answers', async () => {
   await serve();
-  await expect(serveControl(path, new LocalCollector(new SampleSession()))).rejects.toMatchObject({
+  await expect(serveControl(path, () => undefined)).rejects.toMatchObject({
     code: 'already-collected',
   });
   expect(await connectControl(path, 4242)).toBeDefined();
@@ -86,7 +94,7 @@ test('a second collector is refused while the first answers', async () => {
 
 test('a path that a socket can’t have is refused, not cut', async () => {
   const long = join(folder, 'x'.repeat(120));
-  await expect(serveControl(long, new LocalCollector(new SampleSession()))).rejects.toMatchObject({
+  await expect(serveControl(long, () => undefined)).rejects.toMatchObject({
     code: 'control-path',
   });
 });
@@ -104,12 +112,15 @@ describe('bad requests', () => {
     return JSON.parse(answer) as { id: unknown; error: { code: string } };
   };
 
-  test.each(['nonsense\n', '7\n', '{"id":"1","method":"mark"}\n', '{"id":1}\n', `${'x'.repeat(3 << 20)}`])(
-    '%.20s… is answered and ends the connection',
-    async (bytes) => {
-      expect(await send(bytes)).toMatchObject({ id: null, error: { code: 'bad-request' } });
-    },
-  );
+  test.each([
+    'nonsense\n',
+    '7\n',
+    '{"id":"1","process":1,"method":"mark"}\n',
+    '{"id":1,"method":"mark"}\n',
+    `${'x'.repeat(3 << 20)}`,
+  ])('%.20s… is answered and ends the connection', async (bytes) => {
+    expect(await send(bytes)).toMatchObject({ id: null, error: { code: 'bad-request' } });
+  });
 
   test('the collector goes on after them', async () => {
     await send('nonsense\n');
@@ -153,7 +164,8 @@ describe('between two processes', () => {
       import { LocalCollector } from '${here('./collector.ts')}';
       import { serveControl } from '${here('./control-server.ts')}';
       import { SampleSession } from '${here('./sample-session.ts')}';
-      await serveControl(process.argv[1], new LocalCollector(new SampleSession(1)));
+      const collector = new LocalCollector(new SampleSession(1));
+      await serveControl(process.argv[1], () => collector);
       console.log('ready');`;
     const node = ['--import', 'tsx', '--input-type=module', '-e', program, '--', path];
     collectorProcess = spawn(process.execPath, node, { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -178,6 +190,7 @@ describe('between two processes', () => {
 
     expect(existsSync(path)).toBe(true);
     expect(await connectControl(path, 4242)).toBeUndefined();
+    expect(existsSync(path), 'what nobody will answer again is cleared away').toBe(false);
     await serve();
     expect(await (await ask()).evaluate('1', style)).toBe('1');
   });

@@ -2,19 +2,17 @@ import { accessSync, constants } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { constants as os } from 'node:os';
 import { dirname } from 'node:path';
-import { formatBytes } from '../report/bytes.js';
-import { overviewOf } from '../report/overview.js';
-import { byGrowth, reportTable } from '../report/table.js';
-import { printable } from '../report/text.js';
 import type { LaunchedSession } from '../session/index.js';
 import type { Session } from '../session/session.js';
 import { OffheapError } from '../wire/error.js';
 import { LocalCollector } from './collector.js';
-import { channelOf, serveOrSay } from './connect.js';
+import { serveOrSay } from './connect.js';
 import type { ControlServer } from './control-server.js';
-import { answerFlamegraphSignal, formatOfFile } from './flamegraph-file.js';
+import { formatOfFile } from './flamegraph-file.js';
+import { FlamegraphSignals } from './flamegraph-signals.js';
 import { PassedSignals } from './passed-signals.js';
-import { columnsOf, complain, waiting, wantsColors } from './streams.js';
+import { runReport } from './run-report.js';
+import { complain, waiting } from './streams.js';
 
 export interface RunOptions {
   dir?: string;
@@ -29,6 +27,7 @@ export interface RunOptions {
 export async function run(command: string, args: string[], options: RunOptions): Promise<number> {
   for (const file of [options.snapshot, options.flamegraph]) if (file !== undefined) checkFolder(file);
   const signals = new PassedSignals();
+  const flamegraphs = new FlamegraphSignals(complain);
   try {
     const { launch } = await import('../session/index.js');
     const session = await launch(command, args, {
@@ -39,35 +38,49 @@ export async function run(command: string, args: string[], options: RunOptions):
       ...(options.dir === undefined ? {} : { dir: options.dir }),
     });
     signals.to((signal) => session.kill(signal));
+    flamegraphs.answer(session);
+    session.on('child', (child) => flamegraphs.answer(child));
     return await collect(session, options);
   } finally {
+    flamegraphs.stop();
     signals.stop();
   }
 }
 
 async function collect(session: LaunchedSession, options: RunOptions): Promise<number> {
-  const sessions = () => [session, ...session.children()];
-  const doors = new ControlDoors(sessions, options.dir);
-  const silence = answerFlamegraphSignal(sessions, complain);
+  const control = serve(session, options.dir);
   let status: number;
   try {
     const { code, signal } = await session.exited;
     status = code ?? 128 + (signal === null ? 0 : os.signals[signal]);
   } finally {
-    silence();
-    doors.close();
+    (await control)?.close();
   }
   try {
     await writeFiles(session, options);
-    if (!options.quiet) report(session);
+    if (!options.quiet) process.stderr.write(runReport(session));
   } catch (error) {
     // The command's own failure is the better news.
     if (status === 0) throw error;
     complain(error instanceof Error ? error.message : String(error));
   } finally {
-    await Promise.all(sessions().map((each) => each.close()));
+    await session.close();
   }
   return status;
+}
+
+/** Answers questions about the command and its children while they run. */
+async function serve(session: LaunchedSession, dir: string | undefined): Promise<ControlServer | undefined> {
+  const { defaultDirectory } = await import('../session/index.js');
+  const sessions = () => [session, ...session.children()];
+  const collectors = new WeakMap<Session, LocalCollector>();
+  return serveOrSay(dir ?? defaultDirectory(), (pid) => {
+    const asked = sessions().findLast((each) => each.pid === pid);
+    if (asked === undefined) return undefined;
+    const collector = collectors.get(asked) ?? new LocalCollector(asked, sessions);
+    collectors.set(asked, collector);
+    return collector;
+  });
 }
 
 async function writeFiles(session: Session, { snapshot, flamegraph }: RunOptions): Promise<void> {
@@ -75,19 +88,6 @@ async function writeFiles(session: Session, { snapshot, flamegraph }: RunOptions
   if (flamegraph === undefined) return;
   const work = session.flamegraph({ format: formatOfFile(flamegraph) });
   await writeFile(flamegraph, await waiting('drawing the flame graph', work));
-}
-
-function report(session: LaunchedSession): void {
-  const columns = columnsOf(process.stderr);
-  const colors = wantsColors(process.stderr);
-  const lines = [reportTable(overviewOf(session.snapshot()), { columns, colors })];
-  for (const child of session.children()) {
-    const { process: about, owners } = child.snapshot();
-    const largest = [...owners].sort(byGrowth)[0];
-    const holder = largest === undefined ? '' : `; ${printable(largest.owner)} ${formatBytes(largest.bytes)}`;
-    lines.push(`child ${about.pid} ${printable(about.command.join(' '))}: ${about.state}${holder}`);
-  }
-  process.stderr.write(`${lines.join('\n')}\n`);
 }
 
 /** Said before an hour of recording, not after it. */
@@ -99,35 +99,5 @@ function checkFolder(file: string): void {
       'not-writable',
       `can't write ${file}; name a file in a folder that is there and writable`,
     );
-  }
-}
-
-/** A control socket for each watched process, children included, as they come. */
-class ControlDoors {
-  private readonly open = new Map<Session, Promise<ControlServer | undefined>>();
-  private readonly timer: NodeJS.Timeout;
-
-  constructor(
-    private readonly sessions: () => Session[],
-    private readonly dir: string | undefined,
-  ) {
-    this.openNew();
-    this.timer = setInterval(() => this.openNew(), 500);
-  }
-
-  close(): void {
-    clearInterval(this.timer);
-    for (const server of this.open.values()) void server.then((each) => each?.close());
-  }
-
-  private openNew(): void {
-    for (const session of this.sessions()) {
-      if (!this.open.has(session)) this.open.set(session, this.serve(session));
-    }
-  }
-
-  private async serve(session: Session): Promise<ControlServer | undefined> {
-    const entry = await channelOf(session.pid, this.dir);
-    return entry && serveOrSay(entry.channel, new LocalCollector(session, this.sessions));
   }
 }

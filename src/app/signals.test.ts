@@ -30,10 +30,10 @@ async function start(source: string): Promise<AsyncIterator<string>> {
 
 test('SIGUSR2 writes a flame graph per process, says where, and again for the next one', async () => {
   const lines = await start(`
-    import { answerFlamegraphSignal } from '${at('./flamegraph-file.ts')}';
+    import { FlamegraphSignals } from '${at('./flamegraph-signals.ts')}';
     import { SampleSession } from '${at('./sample-session.ts')}';
     const session = new SampleSession();
-    answerFlamegraphSignal(() => [session], console.log);
+    new FlamegraphSignals(console.log).answer(session);
     setInterval(() => {}, 1000)`);
   for (const count of [1, 2]) {
     child.kill('SIGUSR2');

@@ -36,14 +36,16 @@ export async function attach(pid: number, options: AttachOptions = {}): Promise<
   if (entry.error !== null) throw entry.error;
   const watched = new WatchedProcess(new ProcessFacts(pid, false, entry.command), options);
   const family = new Family(directory, { followChildren: false });
-  watched.follow(entry.path);
+  try {
+    watched.follow(entry.path);
+  } catch (error) {
+    watched.release();
+    await family.close();
+    throw error;
+  }
   family.adopt(watched);
-  // Whoever attached to a dead process reads what it left and is told that it is over.
-  if (entry.state === 'gone') setImmediate(() => watched.endIfGone());
-  const close = watched.close.bind(watched);
-  watched.close = async () => {
-    family.close();
-    await close();
-  };
-  return watched;
+  // Whoever attached to a dead process reads what it left, and is told that it is over once they listen.
+  watched.endIfGone();
+  if (watched.ended) setImmediate(() => watched.announceEnd());
+  return Object.assign(watched, { close: () => family.close() });
 }

@@ -9,24 +9,37 @@ import type { ProcessRecording } from './recording.js';
 import { WatchedProcess } from './watched-process.js';
 
 const SCAN_MS = 50;
+/** Ended members that stay open: a child of theirs may show itself late, and asks for what they had mapped. */
+const ENDED_OPEN = 16;
+/** Members whose last snapshot is kept once their channels are closed. */
+const ENDED_KEPT = 256;
 
 export interface FamilyOptions {
   /** Whether processes that members start become members. */
   followChildren: boolean;
+  /** Whether the channels of members are deleted once they are read to their end. */
+  removeChannels?: boolean;
+  /** Called with each child as it becomes a member. */
+  onChild?: (child: WatchedProcess) => void;
   intervalMs?: number;
 }
 
 /**
  * Processes that belong together, their channels found as they appear: a member that calls exec goes on in a new
- * channel, and a member's children become members.
+ * channel, and a member's children become members. A build starts processes by the thousand, so ended members are
+ * closed but for the last few.
  */
 export class Family {
-  readonly members = new Map<number, WatchedProcess>();
+  /** Oldest first. */
+  readonly members = new Set<WatchedProcess>();
+  /** Ended members that were dropped, those that held least. */
+  forgotten = 0;
   readonly #directory: string;
   readonly #options: FamilyOptions;
+  /** The newest member of each process id. */
+  readonly #byPid = new Map<number, WatchedProcess>();
   readonly #recordings = new Map<string, ProcessRecording>();
   readonly #seen = new Set<string>();
-  readonly #paths: string[] = [];
   readonly #elfStore = new ElfStore();
   readonly #symbolizer = new Symbolizer();
   #timer: NodeJS.Timeout | undefined;
@@ -51,7 +64,8 @@ export class Family {
   }
 
   adopt(member: WatchedProcess): void {
-    this.members.set(member.pid, member);
+    this.members.add(member);
+    this.#byPid.set(member.pid, member);
     if (member.recording !== undefined) this.#remember(member.recording);
   }
 
@@ -64,42 +78,50 @@ export class Family {
       if (error instanceof OffheapError) return;
       throw error;
     }
+    const present = new Set(files.map(({ path }) => path));
+    for (const path of this.#seen) if (!present.has(path)) this.#seen.delete(path);
     const fresh = files
       .filter(({ path }) => !this.#seen.has(path))
       .map((file) => ({ ...file, ...peek(file.path) }));
     // A parent's channel is older than its child's, and an exec's than the next program's.
     fresh.sort((a, b) => a.startedNs - b.startedNs);
-    for (const { path, pid, parentPid, ready } of fresh) {
+    for (const { path, pid, parentPid, parentChannelId, ready } of fresh) {
       if (!ready) continue;
       this.#seen.add(path);
-      const member = this.members.get(pid);
-      if (member !== undefined) this.#follow(member, path);
-      else if (this.#options.followChildren && this.members.has(parentPid)) this.#add(pid, parentPid, path);
+      const known = this.#byPid.get(pid);
+      // A process number may be used anew.
+      if (known !== undefined && !known.ended) this.#follow(known, path);
+      else if (this.#options.followChildren) this.#addChild(pid, parentPid, parentChannelId, path);
     }
+    this.#closeEnded();
   }
 
-  /** Removes the channels of all members, and what lies beside them. */
-  removeChannels(): void {
-    for (const path of this.#paths) {
-      for (const suffix of ['', '.ledger', '.sock']) rmSync(`${path}${suffix}`, { force: true });
-    }
-  }
-
-  close(): void {
+  /** Stops watching; the channels of processes that run on stay, for whoever attaches to them. */
+  async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#timer = undefined;
+    for (const member of this.members) {
+      const recordings = [...member.recordings];
+      member.release();
+      if (member.ended) this.#forgetRecordings(recordings);
+    }
   }
 
-  #add(pid: number, parentPid: number, path: string): void {
+  #addChild(pid: number, parentPid: number, parentChannelId: string | null, path: string): void {
+    const parent = this.#byPid.get(parentPid);
+    // A child whose parent is gone has another parent process by now; its channel still says whose fork it is.
+    const isOurs =
+      parent !== undefined || (parentChannelId !== null && this.#recordings.has(parentChannelId));
+    if (!isOurs) return;
     // The fork must have been read before its child starts from it.
-    this.members.get(parentPid)?.poll();
-    const member = this.create(new ProcessFacts(pid, false));
-    this.members.set(pid, member);
-    this.#follow(member, path);
+    parent?.poll();
+    const child = this.create(new ProcessFacts(pid, false));
+    this.adopt(child);
+    this.#options.onChild?.(child);
+    this.#follow(child, path);
   }
 
   #follow(member: WatchedProcess, path: string): void {
-    this.#paths.push(path);
     try {
       member.follow(path);
     } catch (error) {
@@ -108,26 +130,84 @@ export class Family {
       return;
     }
     if (member.recording !== undefined) this.#remember(member.recording);
+    // What stood before an exec has said all it can, unless children that were forked from it may still come.
+    const needed = this.#ancestors();
+    const replaced = member.recordings.filter(
+      (each) => each !== member.recording && !needed.has(each) && !each.mayHaveChildren,
+    );
+    for (const recording of replaced) member.closeReplaced(recording);
+    this.#forgetRecordings(replaced);
   }
 
   #remember(recording: ProcessRecording): void {
     this.#recordings.set(recording.header.channelId, recording);
   }
+
+  /** Forgets recordings that are closed, and deletes their channels where that is asked for. */
+  #forgetRecordings(recordings: readonly ProcessRecording[]): void {
+    for (const { header, path } of recordings) {
+      this.#recordings.delete(header.channelId);
+      if (this.#options.removeChannels !== true) continue;
+      for (const suffix of ['', '.ledger']) rmSync(`${path}${suffix}`, { force: true });
+    }
+  }
+
+  /** Recordings whose stacks others refer to. */
+  #ancestors(): Set<ProcessRecording> {
+    const ancestors = new Set<ProcessRecording>();
+    for (const member of this.members) {
+      for (const recording of member.recordings) {
+        for (let { parent } = recording; parent !== undefined; parent = parent.parent) ancestors.add(parent);
+      }
+    }
+    return ancestors;
+  }
+
+  #closeEnded(): void {
+    const ended = [...this.members].filter((member) => member.ended && !member.isRetired);
+    let excess = ended.length - ENDED_OPEN;
+    if (excess <= 0) return;
+    const needed = this.#ancestors();
+    for (const member of ended) {
+      if (excess <= 0) break;
+      if (member.recordings.some((recording) => needed.has(recording))) continue;
+      this.#forgetRecordings(member.retire());
+      excess--;
+    }
+    this.#forgetLeast();
+  }
+
+  #forgetLeast(): void {
+    const retired = [...this.members].filter((member) => member.isRetired);
+    retired.sort((a, b) => a.liveBytes - b.liveBytes);
+    for (const member of retired.slice(0, Math.max(0, retired.length - ENDED_KEPT))) {
+      this.members.delete(member);
+      if (this.#byPid.get(member.pid) === member) this.#byPid.delete(member.pid);
+      this.forgotten++;
+    }
+  }
+}
+
+interface Peeked {
+  parentPid: number;
+  parentChannelId: string | null;
+  startedNs: number;
+  ready: boolean;
 }
 
 /** Who made a channel, and whether it is finished being made; one that can't be read is left to its member. */
-function peek(path: string): { parentPid: number; startedNs: number; ready: boolean } {
+function peek(path: string): Peeked {
   try {
     const channel = new Channel(path);
     try {
-      const { parentProcessId, startMonotonicNs } = channel.opened;
-      return { parentPid: parentProcessId, startedNs: startMonotonicNs, ready: true };
+      const { parentProcessId, parentChannelId, startMonotonicNs } = channel.opened;
+      return { parentPid: parentProcessId, parentChannelId, startedNs: startMonotonicNs, ready: true };
     } finally {
       channel.close();
     }
   } catch (error) {
     if (!(error instanceof OffheapError)) throw error;
     const pending = error.code === 'CHANNEL_STARTING' || error.code === 'CHANNEL_MISSING';
-    return { parentPid: 0, startedNs: 0, ready: !pending };
+    return { parentPid: 0, parentChannelId: null, startedNs: 0, ready: !pending };
   }
 }

@@ -23,8 +23,10 @@ export interface LaunchOptions {
 export interface LaunchedSession extends Session {
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   kill(signal: NodeJS.Signals): void;
-  /** All processes that this one and its children have started, oldest first, ended ones too. */
+  /** The processes that this one and its children have started, oldest first. Of hundreds of ended ones those stay that held most. */
   children(): Session[];
+  /** How many ended children `children()` leaves out. */
+  forgottenChildren(): number;
 }
 
 /** A shim starts recording before the command's own first instruction: so late, there is none. */
@@ -44,27 +46,30 @@ export async function launch(
   makeDirectory(directory);
   const family = new Family(directory, {
     followChildren: options.followChildren ?? true,
+    removeChannels: options.dir === undefined,
+    onChild: (child) => member.emit('child', child),
     ...(options.intervalMs === undefined ? {} : { intervalMs: options.intervalMs }),
   });
   let child: ChildProcess;
+  let member: WatchedProcess;
   try {
     child = await start(command, args, {
       ...process.env,
-      LD_PRELOAD: [shim, process.env['LD_PRELOAD']].filter(Boolean).join(':'),
+      LD_PRELOAD: [shim, process.env.LD_PRELOAD].filter(Boolean).join(':'),
       OFFHEAP_DIR: directory,
     });
   } catch (error) {
-    family.close();
+    await family.close();
     throw error;
   }
-  const member = family.create(new ProcessFacts(child.pid!, true, [command, ...args]));
+  member = family.create(new ProcessFacts(child.pid!, true, [command, ...args]));
   family.adopt(member);
   const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
     child.once('exit', (code, signal) => {
       // What was created in the last moment is found, and the children that ended with it are read to their end.
       family.scan();
       if (member.recording === undefined) member.problem = whyUnrecorded(command);
-      for (const each of family.members.values()) if (each !== member) each.endIfGone();
+      for (const each of family.members) if (each !== member) each.endIfGone();
       member.end({ state: signal === null ? 'exited' : 'killed', exit: code });
       resolve({ code, signal });
     });
@@ -72,16 +77,12 @@ export async function launch(
   await handshake(family, member, child);
   if (member.recording === undefined && child.exitCode === null) member.problem = whyUnrecorded(command);
 
-  const close = member.close.bind(member);
   return Object.assign(member, {
     exited,
     kill: (signal: NodeJS.Signals) => void child.kill(signal),
-    children: () => [...family.members.values()].filter((each) => each !== member),
-    close: async () => {
-      family.close();
-      await close();
-      if (options.dir === undefined) family.removeChannels();
-    },
+    children: () => [...family.members].filter((each) => each !== member),
+    forgottenChildren: () => family.forgotten,
+    close: () => family.close(),
   });
 }
 

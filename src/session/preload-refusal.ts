@@ -22,7 +22,7 @@ export function whyUnrecorded(command: string): string {
 function findCommand(command: string): string | undefined {
   const candidates = command.includes('/')
     ? [command]
-    : (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, command));
+    : (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, command));
   return candidates.find((candidate) => {
     try {
       accessSync(candidate, constants.X_OK);

@@ -86,6 +86,15 @@ export class ProcessRecording implements DrainHandler {
     return this.drain.header;
   }
 
+  get path(): string {
+    return this.drain.channel.path;
+  }
+
+  /** Forks were recorded whose children have not shown themselves. */
+  get mayHaveChildren(): boolean {
+    return this.#forkPoints.size > 0;
+  }
+
   get ledger(): MappingLedger {
     return this.#ledger;
   }

@@ -26,6 +26,8 @@ export interface SessionEvents {
   gap: [{ reason: string; bytes: number }];
   /** The target was sent the signal that OFFHEAP_SIGNAL names: it wants a flame graph. */
   flamegraph: [];
+  /** A process that this one or its children have started is watched from now on. Of launched sessions only. */
+  child: [Session];
   exit: [{ state: 'exited' | 'killed'; exit: number | null }];
 }
 

@@ -7,7 +7,7 @@ import { OffheapError } from '../wire/error.js';
 export function shimPath(): string {
   // From src/session and from dist/session alike.
   const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
-  return process.env['OFFHEAP_SHIM'] || join(root, 'build', 'preload', 'liboffheap.so');
+  return process.env.OFFHEAP_SHIM || join(root, 'build', 'preload', 'liboffheap.so');
 }
 
 /** @throws OffheapError `SHIM_MISSING` */

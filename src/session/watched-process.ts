@@ -42,7 +42,9 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
   readonly #options: WatchOptions;
   #recording: ProcessRecording | undefined;
   /** The present one and, after exec, those before it: children that were forked from them still ask for their stacks. */
-  readonly #recordings: ProcessRecording[] = [];
+  #recordings: ProcessRecording[] = [];
+  /** All that is left of a process that ended and was closed while others run on. */
+  #last: Snapshot | undefined;
   #attributions: Attributions | undefined;
   #code: CodeMap | undefined;
   #growth = new GrowthTracker();
@@ -79,6 +81,24 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     return this.#recording;
   }
 
+  /** What is open, the present recording last. */
+  get recordings(): readonly ProcessRecording[] {
+    return this.#recordings;
+  }
+
+  get ended(): boolean {
+    return this.#ended !== undefined;
+  }
+
+  get isRetired(): boolean {
+    return this.#last !== undefined;
+  }
+
+  /** Bytes that are mapped now, or were at the end. */
+  get liveBytes(): number {
+    return this.snapshot().owners.reduce((total, { bytes }) => total + bytes, 0);
+  }
+
   /** Why nothing is recorded, where nothing is. */
   set problem(reason: string) {
     this.#problem = reason;
@@ -86,7 +106,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
 
   /** Reads a channel of this process: its first one, or after exec the new program's. */
   follow(channelPath: string): void {
-    this.#stopPolling();
+    this.#finishReplaced();
     const recording = new ProcessRecording(channelPath, this.#options);
     const { header } = recording;
     this.#facts.describe(header, recording.drain.channel.command());
@@ -133,7 +153,12 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     this.#stopPolling();
     this.#ended = ended;
     this.#timer.stop();
-    this.emit('exit', { state: ended.state, exit: ended.exit });
+    this.announceEnd();
+  }
+
+  /** Tells the listeners how the process ended. */
+  announceEnd(): void {
+    if (this.#ended !== undefined) this.emit('exit', { ...this.#ended });
   }
 
   /** Of a process that somebody else has started nobody tells us the status, only whether it said goodbye. */
@@ -141,6 +166,24 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     if (this.#facts.isOurChild || this.#facts.isRunning()) return;
     const saidGoodbye = this.#recording?.header.state === 'exited';
     this.end({ state: saidGoodbye ? 'exited' : 'killed', exit: null });
+  }
+
+  /** Closes what stood before an exec. */
+  closeReplaced(recording: ProcessRecording): void {
+    recording.close();
+    this.#recordings = this.#recordings.filter((each) => each !== recording);
+  }
+
+  /** Keeps the last snapshot of an ended process and closes all else; returns the recordings that are closed now. */
+  retire(): ProcessRecording[] {
+    this.#last = this.#build();
+    const closed = this.#recordings;
+    for (const recording of closed) recording.close();
+    this.#recordings = [];
+    this.#recording = undefined;
+    this.#attributions = undefined;
+    this.#code = undefined;
+    return closed;
   }
 
   snapshot(): Snapshot {
@@ -168,6 +211,11 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
   }
 
   async close(): Promise<void> {
+    this.release();
+  }
+
+  /** Stops watching this one process. */
+  release(): void {
     this.#timer.stop();
     this.#stopPolling();
     for (const recording of this.#recordings) recording.close();
@@ -211,6 +259,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
   }
 
   #build(): Snapshot {
+    if (this.#last !== undefined) return this.#last;
     return buildSnapshot({
       facts: this.#facts,
       ended: this.#ended,
@@ -239,6 +288,18 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
       return;
     }
     this.endIfGone();
+  }
+
+  /** Reads the program before an exec to its end: the forks in it are where its children start from. */
+  #finishReplaced(): void {
+    this.#stopPolling();
+    this.#recording?.drain.finish();
+    try {
+      while (this.poll() > 0);
+    } catch (error) {
+      if (!(error instanceof OffheapError)) throw error;
+      this.emit('gap', { reason: error.message, bytes: 0 });
+    }
   }
 
   #stopPolling(): void {
