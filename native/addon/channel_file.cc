@@ -116,8 +116,11 @@ MaybeFailure ChannelFile::check_header(const wire::Header& header) {
         {"nodes", &nodes_, header.nodes_offset, header.nodes_capacity, sizeof(wire::StackNode), 1ULL << 32},
         {"text", &text_, header.text_offset, header.text_capacity, 1, 1ULL << 32},
         {"sites", &sites_, header.sites_offset, header.sites_capacity, sizeof(wire::Site), 1ULL << 24},
+        {"backlog", &backlog_, header.backlog_offset, header.backlog_capacity, sizeof(wire::Event),
+         1ULL << 28},
     };
     for (const Bounds& bounds : all) {
+        if (bounds.capacity == 0 && bounds.section == &backlog_) continue;  // nothing to hold, nowhere
         // In this order no sum or product can wrap: each term is bounded before it is used.
         if (bounds.capacity > bounds.limit || bounds.offset_bytes > file_bytes_ ||
             bounds.offset_bytes < sizeof(wire::Header) || bounds.offset_bytes % 8 != 0 ||

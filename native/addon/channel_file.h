@@ -40,6 +40,7 @@ class ChannelFile {
     const Section& nodes() const { return nodes_; }
     const Section& text() const { return text_; }
     const Section& sites() const { return sites_; }
+    const Section& backlog() const { return backlog_; }
 
   private:
     [[nodiscard]] MaybeFailure check_owner() const;
@@ -47,7 +48,7 @@ class ChannelFile {
 
     int file_ = -1;
     uint64_t file_bytes_ = 0;
-    Section ring_, nodes_, text_, sites_;
+    Section ring_, nodes_, text_, sites_, backlog_;
 };
 
 }  // namespace offheap::addon

@@ -55,6 +55,8 @@ Napi::Function ChannelObject::define(Napi::Env env) {
                            InstanceMethod<&ChannelObject::beat>("beat"),
                            InstanceMethod<&ChannelObject::nodes>("nodes"),
                            InstanceMethod<&ChannelObject::sites>("sites"),
+                           InstanceMethod<&ChannelObject::backlog>("backlog"),
+                           InstanceMethod<&ChannelObject::clear_backlog>("clearBacklog"),
                            InstanceMethod<&ChannelObject::text>("text"),
                            InstanceMethod<&ChannelObject::text_bytes>("textBytes"),
                            InstanceMethod<&ChannelObject::close>("close"),
@@ -169,6 +171,16 @@ Napi::Value ChannelObject::nodes(const Napi::CallbackInfo& info) {
 
 Napi::Value ChannelObject::sites(const Napi::CallbackInfo& info) {
     return entries(info, file_.sites(), sizeof(wire::Site));
+}
+
+Napi::Value ChannelObject::backlog(const Napi::CallbackInfo& info) {
+    return entries(info, file_.backlog(), sizeof(wire::Event));
+}
+
+Napi::Value ChannelObject::clear_backlog(const Napi::CallbackInfo& info) {
+    if (!usable(info.Env())) return info.Env().Undefined();
+    if (auto failure = ring_.clear_backlog()) return fail(info.Env(), *failure);
+    return info.Env().Undefined();
 }
 
 Napi::Value ChannelObject::text_bytes(const Napi::CallbackInfo& info) {

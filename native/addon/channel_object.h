@@ -22,6 +22,8 @@ class ChannelObject : public Napi::ObjectWrap<ChannelObject> {
     Napi::Value beat(const Napi::CallbackInfo& info);
     Napi::Value nodes(const Napi::CallbackInfo& info);
     Napi::Value sites(const Napi::CallbackInfo& info);
+    Napi::Value backlog(const Napi::CallbackInfo& info);
+    Napi::Value clear_backlog(const Napi::CallbackInfo& info);
     Napi::Value text(const Napi::CallbackInfo& info);
     Napi::Value text_bytes(const Napi::CallbackInfo& info);
     Napi::Value close(const Napi::CallbackInfo& info);

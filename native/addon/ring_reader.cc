@@ -22,9 +22,13 @@ uint64_t sequence_at(const uint8_t* buffer, uint64_t slot) {
 }  // namespace
 
 MaybeFailure RingReader::rewind() {
-    uint64_t tail = 0;
-    if (auto failure = file_.read(offsetof(Header, ring_tail), &tail, sizeof tail)) return failure;
-    position_ = freed_ = tail;
+    Header header;
+    if (auto failure = file_.read_header(header)) return failure;
+    freed_ = header.ring_tail;
+    // Records that were moved to the backlog and not yet freed, since the target was killed in between.
+    const bool moved =
+        header.backlog_position > header.ring_tail && header.backlog_position <= header.ring_head;
+    position_ = moved ? header.backlog_position : header.ring_tail;
     return {};
 }
 
@@ -125,6 +129,12 @@ MaybeFailure RingReader::free_until(uint64_t position) {
         return damaged(kTruncated);
     }
     freed_ = std::min(position, position_);
+    return {};
+}
+
+MaybeFailure RingReader::clear_backlog() {
+    if (auto failure = check_claim()) return failure;
+    if (!page_.store_release(offsetof(Header, backlog_used), uint64_t{0})) return damaged(kTruncated);
     return {};
 }
 

@@ -42,6 +42,9 @@ class RingReader {
     // Gives all slots before `position` back to the producers. Needs the claim.
     [[nodiscard]] MaybeFailure free_until(uint64_t position);
 
+    // Everything in the backlog is safe elsewhere: the target may fill it anew. Needs the claim.
+    [[nodiscard]] MaybeFailure clear_backlog();
+
     // Tells the target that somebody reads: monotonic nanoseconds. Needs the claim.
     [[nodiscard]] MaybeFailure beat(uint64_t now_ns);
 

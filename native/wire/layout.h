@@ -47,6 +47,11 @@ inline constexpr char kVersion[] = "0.1.0";
     X(kRunning, "running")        \
     X(kExited, "exited")
 
+// How the process came to run what it runs.
+#define OFFHEAP_BEGINNINGS(X) \
+    X(kExec, "exec")          \
+    X(kFork, "fork")
+
 #define OFFHEAP_CLOCKS(X)        \
     X(kMonotonicNs, "monotonic") \
     X(kTimeStampCounter, "tsc")
@@ -72,6 +77,7 @@ inline constexpr char kVersion[] = "0.1.0";
 enum class Operation : uint8_t { OFFHEAP_OPERATIONS(OFFHEAP_ENUM_ENTRY) kCount };
 enum class Phase : uint8_t { OFFHEAP_PHASES(OFFHEAP_ENUM_ENTRY) kCount };
 enum class ProcessState : uint32_t { OFFHEAP_PROCESS_STATES(OFFHEAP_ENUM_ENTRY) kCount };
+enum class Beginning : uint32_t { OFFHEAP_BEGINNINGS(OFFHEAP_ENUM_ENTRY) kCount };
 enum class Clock : uint32_t { OFFHEAP_CLOCKS(OFFHEAP_ENUM_ENTRY) kCount };
 enum class SiteState : uint8_t { OFFHEAP_SITE_STATES(OFFHEAP_ENUM_ENTRY) kCount };
 enum class Degradation : uint8_t { OFFHEAP_DEGRADATIONS(OFFHEAP_ENUM_ENTRY) kCount };
@@ -80,7 +86,9 @@ enum class Degradation : uint8_t { OFFHEAP_DEGRADATIONS(OFFHEAP_ENUM_ENTRY) kCou
 // Event flags.
 inline constexpr uint32_t kFlagStackTruncated = 1u << 0;  // unwinding stopped before the end of the stack
 inline constexpr uint32_t kFlagByProfiler = 1u << 1;      // the shim's own mapping
-inline constexpr uint32_t kFlagNested = 1u << 2;  // another recorded call was under way on this thread
+inline constexpr uint32_t kFlagNotCancelled = 1u
+                                              << 3;  // a release that failed: the backlog keeps both halves
+inline constexpr uint32_t kFlagNested = 1u << 2;     // another recorded call was under way on this thread
 
 // A stack node's key: an address in the low 56 bits and its kind in the top byte.
 inline constexpr uint64_t kKeyKindShift = 56;
@@ -168,7 +176,10 @@ struct Reserved {
     X(uint32_t, command_text, 192)         \
     X(uint32_t, command_bytes, 196)        \
     X(uint64_t, seed_events, 200)          \
-    X(Reserved<48>, reserved_a, 208)       \
+    X(uint64_t, backlog_offset, 208)       \
+    X(uint64_t, backlog_capacity, 216)     \
+    X(uint32_t, beginning, 224)            \
+    X(Reserved<28>, reserved_a, 228)       \
     X(uint64_t, ring_head, 256)            \
     X(uint64_t, ring_reserved, 264)        \
     X(Reserved<48>, reserved_b, 272)       \
@@ -176,7 +187,10 @@ struct Reserved {
     X(uint64_t, collector_beat_ns, 328)    \
     X(uint32_t, collector_process_id, 336) \
     X(uint32_t, consumer_lock, 340)        \
-    X(Reserved<40>, reserved_c, 344)       \
+    X(uint64_t, backlog_used, 344)         \
+    X(uint64_t, backlog_position, 352)     \
+    X(uint64_t, events_cancelled, 360)     \
+    X(Reserved<16>, reserved_c, 368)       \
     X(uint64_t, nodes_used, 384)           \
     X(uint64_t, nodes_reserved, 392)       \
     X(uint64_t, text_used, 400)            \
@@ -188,7 +202,9 @@ struct Reserved {
     X(uint64_t, stacks_truncated, 464)     \
     X(uint64_t, stacks_cut_by_space, 472)  \
     X(uint64_t, flamegraph_requests, 480)  \
-    X(uint64_t, events_nested, 488)
+    X(uint64_t, events_nested, 488)        \
+    X(uint64_t, captures_verified, 496)    \
+    X(uint64_t, capture_mismatches, 504)
 
 #define OFFHEAP_FIELD(type, name, offset) type name;
 struct Event {
@@ -222,7 +238,7 @@ struct Header {
 OFFHEAP_STRUCTURES(OFFHEAP_CHECK_STRUCTURE)
 #undef OFFHEAP_CHECK_STRUCTURE
 #undef OFFHEAP_CHECK
-static_assert(sizeof(Event) == 128 && sizeof(StackNode) == 16 && sizeof(Site) == 16 && sizeof(Header) == 496);
+static_assert(sizeof(Event) == 128 && sizeof(StackNode) == 16 && sizeof(Site) == 16 && sizeof(Header) == 512);
 
 // ---- the layout hash: FNV-1a over every name, type and offset above ----
 
@@ -243,6 +259,7 @@ constexpr uint64_t layout_hash() {
     OFFHEAP_OPERATIONS(OFFHEAP_HASH_ENTRY)
     OFFHEAP_PHASES(OFFHEAP_HASH_ENTRY)
     OFFHEAP_PROCESS_STATES(OFFHEAP_HASH_ENTRY)
+    OFFHEAP_BEGINNINGS(OFFHEAP_HASH_ENTRY)
     OFFHEAP_CLOCKS(OFFHEAP_HASH_ENTRY)
     OFFHEAP_SITE_STATES(OFFHEAP_HASH_ENTRY)
     OFFHEAP_DEGRADATIONS(OFFHEAP_HASH_ENTRY)

@@ -48,6 +48,7 @@ void seed_line(void* context, const record::MapsLine& line) {
 
 void start_in_child() {
     process.channel = record::Channel();
+    process.parent.forked = true;
     start_recording(process.parent.channel_id == 0 ? 1u << unsigned(wire::Degradation::kForkUnanchored) : 0);
 }
 

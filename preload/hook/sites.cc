@@ -46,16 +46,15 @@ uint8_t load8(uint64_t address) { return *reinterpret_cast<const uint8_t*>(addre
 // (48 c7 c0). In libc also `mov 8(%rsp), %r9`, the last argument of the function syscall().
 bool recognise(const Module& module, SiteScope scope, uint64_t at, Candidate* candidate) {
     candidate->address = at;
+    candidate->kind = scope == SiteScope::kGo ? StubKind::kGo : StubKind::kKnown;
     if (at >= module.code_start + 5 && load8(at - 5) == 0xb8) {
         candidate->number = load32(at - 4);
         candidate->operation = operation_of(candidate->number);
-        candidate->kind = StubKind::kKnown;
         if (candidate->operation != wire::Operation::kNone) return true;
     }
     if (at >= module.code_start + 7 && load8(at - 7) == 0x48 && load16(at - 6) == 0xc0c7) {
         candidate->number = load32(at - 4);
         candidate->operation = operation_of(candidate->number);
-        candidate->kind = StubKind::kKnown;
         if (candidate->operation != wire::Operation::kNone) return true;
     }
     if (scope == SiteScope::kLibc && at >= module.code_start + 5 && load32(at - 5) == 0x244c8b4c &&

@@ -15,6 +15,7 @@ enum class SiteScope : uint8_t {
     kLibc,    // wrappers and syscall()
     kLoader,  // ld.so's own wrappers
     kOther,   // inline system calls
+    kGo,      // those of Go's runtime
 };
 
 // Rewrites the module's sites. Returns how many; those that could not be rewritten are listed as unpatchable.

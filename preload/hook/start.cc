@@ -6,6 +6,7 @@
 
 #include <initializer_list>
 
+#include "preload/hook/go_program.h"
 #include "preload/hook/modules.h"
 #include "preload/hook/process.h"
 #include "preload/hook/relocations.h"
@@ -25,21 +26,35 @@ namespace {
 Module start_modules[kMaxStartModules];
 uint32_t start_module_count;
 
-void rewrite_start_modules() {
+// Rewrites inline system calls of a file that is small enough to be read; false when it isn't.
+bool rewrite_inline(const Module& module, SiteScope scope) {
+    if (module.code_end - module.code_start > process.configuration.scan_limit_bytes) return false;
+    rewrite_sites(module, scope);
+    return true;
+}
+
+// Returns the wire::Degradation bits of what had to be left out.
+uint32_t rewrite_start_modules() {
     const auto libc_code = reinterpret_cast<uint64_t>(&pthread_key_create);
     const uint64_t loader_base = getauxval(AT_BASE);
     start_module_count = read_modules(start_modules);
-    if (!process.configuration.rewrite_sites) return;
+    if (!process.configuration.rewrite_sites) return 0;
+    // The program's headers lie in its first page.
+    const uint64_t program_base = getauxval(AT_PHDR) & ~4095ULL;
+    bool all_read = true;
     for (uint32_t i = 0; i < start_module_count; ++i) {
         const Module& module = start_modules[i];
         if (libc_code >= module.code_start && libc_code < module.code_end) {
             rewrite_sites(module, SiteScope::kLibc);
         } else if (loader_base != 0 && module.base == loader_base) {
             rewrite_sites(module, SiteScope::kLoader);
+        } else if (module.base == program_base && is_go_program(module)) {
+            all_read &= rewrite_inline(module, SiteScope::kGo);
         } else if (matches_prefix(process.configuration.scan_prefixes, module.name)) {
-            rewrite_sites(module, SiteScope::kOther);
+            all_read &= rewrite_inline(module, SiteScope::kOther);
         }
     }
+    return all_read ? 0 : 1u << static_cast<unsigned>(wire::Degradation::kScanLimited);
 }
 
 // Whether libc's sites were rewritten for the calls that matter most; else the imports are redirected.
@@ -60,7 +75,7 @@ void before_fork() {
     event.thread_id = static_cast<uint32_t>(raw_syscall(kSysGettid));
     event.generation = process.generation;
     const uint64_t position = record::emit(process.channel, event);
-    if (position != record::kLost) process.parent = {process.channel.header()->channel_id, position};
+    if (position != record::kLost) process.parent = {false, process.channel.header()->channel_id, position};
 }
 
 // In the parent: a later raw clone must not pass for this fork's child.
@@ -97,9 +112,9 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
     thread_state(
         &fresh);  // the first slab now, so that no hook of a single-threaded program needs to map one
     if (fresh.bytes != 0) note_own_mapping(fresh.address, fresh.bytes);
-    rewrite_start_modules();
+    uint32_t degradations = rewrite_start_modules();
 
-    uint32_t degradations = 0;
+    record::own_mapping_listener = note_own_mapping;
     if (!all_rewritten()) {
         redirect_imports(start_modules, start_module_count);
         degradations |= 1u << static_cast<unsigned>(wire::Degradation::kSitesInterposed);

@@ -79,21 +79,28 @@ uint64_t StubPage::add(StubKind kind, uint64_t resume) {
     if (at_ + kLargestStubBytes > reinterpret_cast<uint8_t*>(address_ + kPageBytes)) return 0;
     const auto stub = reinterpret_cast<uint64_t>(at_);
     uint8_t* branches[2] = {};
+    uint32_t branch_count = 0;
     if (kind == StubKind::kGeneric) {
         const uint32_t largest = kLargestNumber;
         put("\x48\x3d", 2);  // cmp $largest, %rax
         put(&largest, 4);
-        branches[0] = put("\x77\x00", 2);  // ja pass
+        branches[branch_count++] = put("\x77\x00", 2);  // ja pass
         put("\x48\x0f\xa3\x05", 4);        // bt %rax, numbers(%rip)
         put_relative(address_ + __builtin_offsetof(PageHead, numbers));
-        branches[1] = put("\x73\x00", 2);  // jnc pass
+        branches[branch_count++] = put("\x73\x00", 2);  // jnc pass
+    } else if (kind == StubKind::kGo) {
+        // A goroutine's stack may end 800 bytes further down, too close for a handler. Such stacks lie in Go's
+        // heap, below 1 TiB; those of the kernel and of threads never do.
+        put("\x48\x89\xe1\x48\xc1\xe9\x28", 7);        // mov %rsp, %rcx; shr $40, %rcx
+        branches[branch_count++] = put("\x74\x00", 2);  // jz pass
     }
     put("\x48\x8d\x0d", 3);  // lea resume(%rip), %rcx
     put_relative(resume);
     put("\xff\x25", 2);  // jmp *trampoline(%rip)
     put_relative(address_ + __builtin_offsetof(PageHead, trampoline));
-    if (kind == StubKind::kGeneric) {
-        for (uint8_t* branch : branches) branch[-1] = static_cast<uint8_t>(at_ - branch);
+    if (branch_count > 0) {
+        for (uint32_t i = 0; i < branch_count; ++i)
+            branches[i][-1] = static_cast<uint8_t>(at_ - branches[i]);
         put("\x0f\x05\xe9", 3);  // pass: syscall; jmp resume
         put_relative(resume);
     }

@@ -10,6 +10,7 @@ enum class StubKind : uint8_t {
     kKnown,    // the instruction before says which call it is
     kGeneric,  // libc's syscall(): any number may arrive, and the uninteresting ones go straight to the
                // kernel
+    kGo,       // as kKnown, but on a goroutine's stack the call goes straight to the kernel
 };
 
 class StubPage {

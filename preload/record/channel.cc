@@ -19,6 +19,9 @@ namespace {
 constexpr uint64_t kSites = 256;
 constexpr uint64_t kTextBytes = 1u << 20;
 constexpr uint64_t kNodes = 1u << 16;
+// The backlog holds what is live in a process that nobody collects; it is backed by memory only as far as it
+// is used.
+constexpr uint64_t kBacklogPerRing = 4;
 constexpr uint64_t kReserveStepBytes = 1u << 18;
 
 constexpr uint64_t round_up(uint64_t value, uint64_t step) { return (value + step - 1) / step * step; }
@@ -85,7 +88,10 @@ bool Channel::open_file(const Configuration& configuration) {
         layout.ring_offset + round_up(layout.ring_capacity * sizeof(wire::Event), wire::kPageBytes);
     layout.nodes_offset =
         layout.index_offset + round_up(layout.index_capacity * sizeof(uint32_t), wire::kPageBytes);
-    layout.file_bytes = layout.nodes_offset + layout.nodes_capacity * sizeof(wire::StackNode);
+    layout.backlog_offset =
+        layout.nodes_offset + round_up(layout.nodes_capacity * sizeof(wire::StackNode), wire::kPageBytes);
+    layout.backlog_capacity = layout.ring_capacity * kBacklogPerRing;
+    layout.file_bytes = layout.backlog_offset + layout.backlog_capacity * sizeof(wire::Event);
 
     const uint64_t process = static_cast<uint64_t>(raw_syscall(kSysGetpid));
     long fd = -EEXIST;
@@ -166,6 +172,8 @@ void Channel::describe_process() {
 bool Channel::create(const Configuration& configuration, const Parent& parent) {
     if (!open_file(configuration)) return false;
     stacks_ = wire::StackTree(header_);
+    header_->beginning =
+        static_cast<uint32_t>(parent.forked ? wire::Beginning::kFork : wire::Beginning::kExec);
     header_->parent_channel_id = parent.channel_id;
     header_->parent_position = parent.position;
     describe_process();
@@ -227,6 +235,20 @@ bool Channel::reserve_node(uint64_t node) {
     while (seen < target && !__atomic_compare_exchange_n(&header_->nodes_reserved, &seen, target, true,
                                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
+    return true;
+}
+
+// Under the consumer lock, so by one thread at a time.
+bool Channel::reserve_backlog(uint64_t slot) {
+    const uint64_t needed = (slot + 1) * sizeof(wire::Event);
+    if (needed <= backlog_reserved_) return true;
+    const uint64_t total = header_->backlog_capacity * sizeof(wire::Event);
+    const uint64_t target = needed + kReserveStepBytes < total ? needed + kReserveStepBytes : total;
+    if (!make_backed(header_->backlog_offset + backlog_reserved_, target - backlog_reserved_)) {
+        degrade(wire::Degradation::kChannelSpaceExhausted);
+        return false;
+    }
+    backlog_reserved_ = target;
     return true;
 }
 

@@ -14,6 +14,7 @@
 namespace offheap::record {
 
 struct Parent {
+    bool forked = false;
     uint64_t channel_id = 0;
     uint64_t position = 0;  // in the parent's ring: the fork event
 };
@@ -32,6 +33,7 @@ class Channel {
     // Makes sure that the next ring slots are backed; false while the file system is full.
     bool reserve_ring(uint64_t position);
     bool reserve_node(uint64_t node);
+    bool reserve_backlog(uint64_t slot);
 
     // Stores a text once per call and returns its offset, 0 when there is no room (and says so in the
     // header).
@@ -52,6 +54,7 @@ class Channel {
     wire::StackTree stacks_;
     uint64_t bytes_ = 0;
     uint64_t text_reserved_ = 0;
+    uint64_t backlog_reserved_ = 0;
     char path_[320] = {};
 };
 

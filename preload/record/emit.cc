@@ -1,7 +1,7 @@
 #include "preload/record/emit.h"
 
 #include "native/wire/ring.h"
-#include "preload/runtime/clock.h"
+#include "preload/record/backlog.h"
 #include "preload/runtime/raw_syscall.h"
 
 namespace offheap::record {
@@ -10,13 +10,25 @@ using namespace offheap::runtime;
 
 namespace {
 
-constexpr uint64_t kCollectorAliveNs = 2'000'000'000;
 constexpr int kWaitSteps = 200;
 constexpr int64_t kWaitStepNs = 250'000;  // 200 steps: 50 ms at most
 
-bool collector_is_alive(const wire::Header* header) {
-    const uint64_t beat = __atomic_load_n(&header->collector_beat_ns, __ATOMIC_RELAXED);
-    return beat != 0 && clock_ns(kClockMonotonic) - beat < kCollectorAliveNs;
+void pause_briefly() {
+    const int64_t pause[2] = {0, kWaitStepNs};
+    raw_syscall(kSysNanosleep, as_argument(pause));
+}
+
+// Without a collector the target clears up itself; with one it waits. False when neither helps.
+bool make_room(Channel& channel) {
+    OwnedRange own_mapping;
+    const Compaction outcome = compact(channel, &own_mapping);
+    if (own_mapping.bytes != 0 && own_mapping_listener != nullptr) {
+        own_mapping_listener(own_mapping.address, own_mapping.bytes);
+    }
+    if (outcome == Compaction::kMadeRoom) return true;
+    if (outcome == Compaction::kNoRoom) return false;
+    pause_briefly();
+    return true;
 }
 
 wire::Slot reserve_slot(Channel& channel) {
@@ -25,9 +37,7 @@ wire::Slot reserve_slot(Channel& channel) {
         if (slot.outcome == wire::Reserve::kNeedsSpace) {
             if (!channel.reserve_ring(slot.position)) break;
         } else {
-            if (step >= kWaitSteps || !collector_is_alive(channel.header())) break;
-            const int64_t pause[2] = {0, kWaitStepNs};
-            raw_syscall(kSysNanosleep, as_argument(pause));
+            if (step >= kWaitSteps || !make_room(channel)) break;
         }
         slot = wire::reserve(channel.header());
     }
@@ -35,6 +45,8 @@ wire::Slot reserve_slot(Channel& channel) {
 }
 
 }  // namespace
+
+void (*own_mapping_listener)(uint64_t address, uint64_t bytes);
 
 uint64_t emit(Channel& channel, const wire::Event& event) {
     const wire::Slot slot = reserve_slot(channel);

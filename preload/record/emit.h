@@ -14,6 +14,9 @@ inline constexpr uint64_t kLost = ~0ULL;
 // counted, and kLost is returned.
 uint64_t emit(Channel& channel, const wire::Event& event);
 
+// Told of memory that recording itself maps; null: nobody wants to know.
+extern void (*own_mapping_listener)(uint64_t address, uint64_t bytes);
+
 struct InternedStack {
     uint32_t node;
     bool cut;  // the tree is full: `node` stands for the frames nearest the root only

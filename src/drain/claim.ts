@@ -5,6 +5,8 @@ import { processStatus } from './process-identity.js';
 
 /** A collector beats many times a second; one that was silent for so long is stuck, or its pid is another's now. */
 const SILENT_NS = 10e9;
+const TARGET_TRIES = 100;
+const TARGET_WAIT_MS = 2;
 
 /** Channels that this very process collects: its own pid in a lock may be left from a namesake. */
 const claimed = new Set<string>();
@@ -15,7 +17,12 @@ const claimed = new Set<string>();
  */
 export function claimChannel(channel: Channel): () => void {
   const { channelId } = channel.opened;
-  const holder = channel.claim(0);
+  let holder = channel.claim(0);
+  // The target holds its own channel for a moment now and then, to tidy it up while nobody reads.
+  for (let tries = 0; tries < TARGET_TRIES && holder === channel.opened.processId; tries++) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, TARGET_WAIT_MS);
+    holder = channel.claim(0);
+  }
   if (holder !== 0) {
     if (!isGone(holder, channel)) {
       throw new OffheapError(

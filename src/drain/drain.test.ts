@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { layout } from '../wire/addon.js';
 import { fieldOffset } from '../wire/layout.js';
+import { keepRecords } from './backlog.js';
 import { Drain, type DrainHandler } from './drain.js';
 import type { Liveness } from './process-identity.js';
 
@@ -32,6 +33,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 /** The golden channel, with the records at some positions not committed. Its position 9 is damaged. */
 function channelWithHoles(...holes: number[]): Drain {
   writeFileSync(path, golden, { mode: 0o600 });
+  setWord(fieldOffset(Header, 'backlog_used'), 0);
   for (const position of holes) setSequence(position, 0);
   return new Drain(path, { liveness: () => state, nowMs: () => nowMs });
 }
@@ -56,6 +58,30 @@ const handler: DrainHandler = {
   gap: (reason, events) => log.push(`${reason} ${events}`),
   checkpoint: (position) => log.push(`checkpoint ${position}`),
 };
+
+test('what the target kept while nobody read comes first, once, and is cleared with the ring', () => {
+  writeFileSync(path, golden, { mode: 0o600 });
+  const drain = new Drain(path, { liveness: () => state, nowMs: () => nowMs });
+  expect(drain.poll(handler)).toEqual({ events: 5, lost: 12 });
+  expect(log.slice(0, 2)).toEqual(['2', '6']);
+  expect(drain.poll(handler)).toEqual({ events: 0, lost: 0 });
+  expect(header('backlog_used')).toBe(1);
+  drain.confirm(8);
+  expect(header('backlog_used')).toBe(0);
+  drain.close();
+});
+
+test('cancelled and repeated records of the backlog are left out', () => {
+  const record = Buffer.alloc(Event.bytes);
+  const records = [5, 7, 7, 6, 9].map((sequence, index) => {
+    const copy = Buffer.from(record);
+    copy.writeUInt32LE(sequence, fieldOffset(Event, 'sequence'));
+    copy[fieldOffset(Event, 'operation')] = index === 0 ? 0 : 2;
+    return copy;
+  });
+  const target = new Uint8Array(records.length * Event.bytes);
+  expect(keepRecords(Buffer.concat(records), target, 0)).toEqual({ count: 2, lastSequence: 9 });
+});
 
 test('events in order, what is missing in between, and the room to be made', () => {
   const drain = channelWithHoles();

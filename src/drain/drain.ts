@@ -4,6 +4,7 @@ import { EventClock } from '../wire/clock.js';
 import { EVENT_BYTES, EventDecoder } from '../wire/decode.js';
 import type { MappingEvent } from '../wire/event.js';
 import type { ChannelHeader } from '../wire/header.js';
+import { keepRecords } from './backlog.js';
 import { claimChannel } from './claim.js';
 import { type Liveness, liveness } from './process-identity.js';
 import { Stacks } from './stacks.js';
@@ -75,6 +76,9 @@ export class Drain {
   #position: number;
   #freed: number;
   #hole: Hole | null = null;
+  /** Records in the backlog that were not handed out yet. */
+  #backlogLeft: number;
+  #backlogAt = 0;
   #finishing = false;
   #ended = false;
 
@@ -89,7 +93,9 @@ export class Drain {
     }
     this.stacks = new Stacks(this.channel);
     this.#header = this.channel.header();
-    this.#position = this.#freed = this.#header.ringTail;
+    this.#freed = this.#header.ringTail;
+    this.#position = Math.max(this.#freed, Math.min(this.#header.backlogPosition, this.#header.ringHead));
+    this.#backlogLeft = this.#header.backlogUsed;
     this.#clock = new EventClock(this.#header);
     this.#decoder = new EventDecoder({
       text: (offset) => this.channel.text(offset),
@@ -127,6 +133,7 @@ export class Drain {
     this.channel.beat();
     // Asked before reading: what the target recorded before it was gone is then seen by the reads below.
     const gone = this.#finishing || this.#isGone();
+    this.#readBacklog(handler, polled);
     let last: Drained | undefined;
     for (let buffers = 0; buffers < BUFFERS_PER_POLL; buffers++) {
       last = this.#readBuffer(handler, polled);
@@ -140,6 +147,10 @@ export class Drain {
   /** Everything before `position` is safe: the target may overwrite it. */
   confirm(position: number): void {
     if (position <= this.#freed) return;
+    // The backlog is older than all of the ring, so it is safe as well; cleared first, or a collector that starts in
+    // between would take it for newer than what was freed.
+    if (this.#backlogAt > 0) this.channel.clearBacklog();
+    this.#backlogAt = 0;
     this.channel.free(position);
     this.#freed = position;
   }
@@ -148,6 +159,27 @@ export class Drain {
   close(): void {
     this.#ended = true;
     this.#release();
+  }
+
+  /** What the target kept of the time when nobody read, in one go: it is bounded, and the ring comes after it. */
+  #readBacklog(handler: DrainHandler, polled: Polled): void {
+    let last = 0;
+    while (this.#backlogLeft > 0) {
+      const records = this.channel.backlog(
+        this.#backlogAt,
+        this.#backlogAt + Math.min(this.#backlogLeft, BUFFER_EVENTS),
+      );
+      const count = Math.floor(records.byteLength / EVENT_BYTES);
+      if (count === 0) break;
+      this.#backlogAt += count;
+      this.#backlogLeft -= count;
+      const kept = keepRecords(records, this.#buffer, last);
+      last = kept.lastSequence;
+      const damaged = this.#decoder.decode(this.#buffer, kept.count, (event) => handler.event(event));
+      this.#gap('damaged', damaged, handler, polled);
+      polled.events += kept.count - damaged;
+    }
+    this.#backlogLeft = 0;
   }
 
   #readBuffer(handler: DrainHandler, polled: Polled): Drained {

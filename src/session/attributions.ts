@@ -12,7 +12,7 @@ export class Attributions {
   constructor(recording: ProcessRecording, code: CodeMap, programPath: string | null) {
     this.#recording = recording;
     this.#code = code;
-    this.#program = { programPath, forked: recording.header.parentChannelId !== null };
+    this.#program = { programPath, forked: recording.header.beginning === 'fork' };
   }
 
   of(site: number): Attribution {

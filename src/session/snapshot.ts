@@ -209,7 +209,7 @@ function completenessOf(sources: SnapshotSources, unexplainedBytes: number): Com
   if (unclear > 0) reasons.push(`${unclear} events contradict those before them`);
   return {
     ...nothing,
-    mappingEvents: recording.events,
+    mappingEvents: recording.events + header.eventsCancelled,
     mappingEventsLost: Object.values(drain.lost).reduce((total, count) => total + count, 0),
     truncatedStacks: header.stacksTruncated,
     sitesPatched: sites.filter(({ state }) => state === 'patched').length,

@@ -29,6 +29,8 @@ export interface NativeChannel {
   beat(): void;
   nodes(from: number, to: number): Uint8Array;
   sites(from: number, to: number): Uint8Array;
+  backlog(from: number, to: number): Uint8Array;
+  clearBacklog(): void;
   text(offset: number): string | null;
   textBytes(offset: number, length: number): Uint8Array;
   close(): void;

@@ -68,6 +68,16 @@ export class Channel {
     return native(() => this.#native.nodes(from, to));
   }
 
+  /** Records [from, to) of the backlog as raw bytes: what the target kept of events from before anybody read. */
+  backlog(from: number, to: number): Uint8Array {
+    return native(() => this.#native.backlog(from, to));
+  }
+
+  /** What the backlog holds is safe elsewhere. Needs the claim. */
+  clearBacklog(): void {
+    native(() => this.#native.clearBacklog());
+  }
+
   /** The text at an offset; offset 0 is none. */
   text(offset: number): string | null {
     return native(() => this.#native.text(offset));

@@ -19,6 +19,8 @@ export interface ChannelHeader {
   /** What the clock of the events showed at the start. */
   startClock: bigint;
   clock: 'monotonic' | 'tsc';
+  /** Whether the process began by running a program or by fork. */
+  beginning: 'exec' | 'fork';
   state: 'starting' | 'running' | 'exited' | 'unknown';
   ringCapacity: number;
   ringHead: number;
@@ -40,6 +42,14 @@ export interface ChannelHeader {
   degraded: string[];
   eventsLost: number;
   eventsNested: number;
+  /** Events that the target dropped in pairs, since together they changed nothing. */
+  eventsCancelled: number;
+  /** Records that the target has moved out of the ring, and the first position that it has not. */
+  backlogUsed: number;
+  backlogPosition: number;
+  /** Stacks that were checked against a full walk, and those that differed. */
+  capturesVerified: number;
+  captureMismatches: number;
   stacksTruncated: number;
   stacksCutBySpace: number;
   flamegraphRequests: number;
@@ -49,7 +59,7 @@ const NO_CHANNEL = '0'.repeat(16);
 
 export function decodeHeader(bytes: Uint8Array): ChannelHeader {
   const view = new RecordView(layout.structures.Header, bytes);
-  const { clocks, processStates, degradations } = layout.enumerations;
+  const { beginnings, clocks, processStates, degradations } = layout.enumerations;
   const parentChannelId = view.hex('parent_channel_id');
   const degraded = view.bits('degraded');
   return {
@@ -63,6 +73,7 @@ export function decodeHeader(bytes: Uint8Array): ChannelHeader {
     startUnixNs: view.bits('start_unix_ns'),
     startMonotonicNs: view.u64('start_monotonic_ns'),
     startClock: view.bits('start_clock'),
+    beginning: beginnings[view.u32('beginning')] === 'fork' ? 'fork' : 'exec',
     clock: clocks[view.u32('clock')] === 'tsc' ? 'tsc' : 'monotonic',
     state: (processStates[view.u32('state')] ?? 'unknown') as ChannelHeader['state'],
     ringCapacity: view.u64('ring_capacity'),
@@ -82,6 +93,11 @@ export function decodeHeader(bytes: Uint8Array): ChannelHeader {
     degraded: degradations.filter((_, bit) => (degraded >> BigInt(bit)) & 1n),
     eventsLost: view.u64('events_lost'),
     eventsNested: view.u64('events_nested'),
+    eventsCancelled: view.u64('events_cancelled'),
+    backlogUsed: view.u64('backlog_used'),
+    backlogPosition: view.u64('backlog_position'),
+    capturesVerified: view.u64('captures_verified'),
+    captureMismatches: view.u64('capture_mismatches'),
     stacksTruncated: view.u64('stacks_truncated'),
     stacksCutBySpace: view.u64('stacks_cut_by_space'),
     flamegraphRequests: view.u64('flamegraph_requests'),

@@ -23,7 +23,7 @@ export interface Layout {
   structures: Record<'Header' | 'Event' | 'StackNode' | 'Site', Structure>;
   /** Names by value: the value is the position. */
   enumerations: Record<
-    'operations' | 'phases' | 'processStates' | 'clocks' | 'siteStates' | 'degradations',
+    'operations' | 'phases' | 'processStates' | 'beginnings' | 'clocks' | 'siteStates' | 'degradations',
     string[]
   >;
   constants: Record<

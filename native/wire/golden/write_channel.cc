@@ -17,6 +17,7 @@ constexpr uint64_t kNodesCapacity = 16;
 constexpr uint64_t kIndexCapacity = 32;
 constexpr uint64_t kTextCapacity = 128;
 constexpr uint64_t kSitesCapacity = 2;
+constexpr uint64_t kBacklogCapacity = 4;
 
 struct Sections {
     static constexpr uint64_t kRing = kPageBytes;
@@ -24,7 +25,8 @@ struct Sections {
     static constexpr uint64_t kIndex = kNodes + kNodesCapacity * sizeof(StackNode);
     static constexpr uint64_t kText = kIndex + kIndexCapacity * sizeof(uint32_t);
     static constexpr uint64_t kSites = kText + kTextCapacity;
-    static constexpr uint64_t kEnd = kSites + kSitesCapacity * sizeof(Site);
+    static constexpr uint64_t kBacklog = kSites + kSitesCapacity * sizeof(Site);
+    static constexpr uint64_t kEnd = kBacklog + kBacklogCapacity * sizeof(Event);
 };
 
 alignas(kPageBytes) uint8_t g_file[Sections::kEnd];
@@ -72,6 +74,12 @@ void describe(Header* header) {
     header->text_capacity = kTextCapacity;
     header->sites_offset = Sections::kSites;
     header->sites_capacity = kSitesCapacity;
+    header->backlog_offset = Sections::kBacklog;
+    header->backlog_capacity = kBacklogCapacity;
+    header->backlog_used = 1;
+    header->backlog_position = 6;
+    header->events_cancelled = 16;
+    header->beginning = static_cast<uint32_t>(Beginning::kFork);
     header->seed_events = 1;
     header->ring_head = header->ring_tail =
         6;  // slots wrap round: positions 6 … 10 lie in slots 6, 7, 0, 1, 2
@@ -88,6 +96,8 @@ void describe(Header* header) {
     header->stacks_cut_by_space = 13;
     header->flamegraph_requests = 14;
     header->events_nested = 15;
+    header->captures_verified = 17;
+    header->capture_mismatches = 18;
 }
 
 void fill(Header* header) {
@@ -144,6 +154,11 @@ void fill(Header* header) {
     failed.operation = static_cast<uint8_t>(Operation::kMunmap);
     failed.phase = static_cast<uint8_t>(Phase::kFailed);
     append(header, failed);
+
+    Event kept = mapping;  // an older one, in the backlog
+    kept.sequence = 3;
+    kept.stack = outer;
+    *reinterpret_cast<Event*>(g_file + Sections::kBacklog) = kept;
 
     Event unknown = {};
     unknown.operation = 200;

@@ -1,0 +1,30 @@
+import { layout } from '../wire/addon.js';
+import { EVENT_BYTES } from '../wire/decode.js';
+import { fieldOffset } from '../wire/layout.js';
+import { unsigned64 } from '../wire/record-view.js';
+
+const SEQUENCE = fieldOffset(layout.structures.Event, 'sequence');
+const OPERATION = fieldOffset(layout.structures.Event, 'operation');
+
+/**
+ * Copies the records of the backlog that count: not those that cancelled each other (operation 0), and not those whose
+ * sequence doesn't rise, which a target killed while it tidied up has left twice. `lastSequence` is that of the record
+ * before these; the new one is returned.
+ */
+export function keepRecords(
+  records: Uint8Array,
+  target: Uint8Array,
+  lastSequence: number,
+): { count: number; lastSequence: number } {
+  const view = new DataView(records.buffer, records.byteOffset, records.byteLength);
+  let count = 0;
+  let last = lastSequence;
+  for (let at = 0; at + EVENT_BYTES <= records.byteLength; at += EVENT_BYTES) {
+    const sequence = unsigned64(view.getUint32(at + SEQUENCE, true), view.getUint32(at + SEQUENCE + 4, true));
+    if (records[at + OPERATION] === 0 || sequence <= last) continue;
+    last = sequence;
+    target.set(records.subarray(at, at + EVENT_BYTES), count * EVENT_BYTES);
+    count++;
+  }
+  return { count, lastSequence: last };
+}
