@@ -7,5 +7,7 @@ export default defineConfig({
     hookTimeout: 120_000,
     // Targets are real processes on few cores: files beside one another would starve each other's targets.
     fileParallelism: false,
+    reporters: ['default', 'json'],
+    outputFile: { json: 'build/vitest.json' },
   },
 });
