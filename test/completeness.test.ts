@@ -1,0 +1,113 @@
+import { expect, test } from 'vitest';
+import { buildC, buildGo, buildJava, buildRust, buildSharedC } from './support/build.js';
+import { groupByProgram, targetCalls } from './support/completeness.js';
+import { libraryPath, type Need, needs, pythonPath } from './support/needs.js';
+import { TARGET_SOURCES } from './support/paths.js';
+import { Recorder } from './support/recorded.js';
+import { straceRun } from './support/strace.js';
+
+/** A program whose memory system calls strace and the ledger both count. */
+interface Program {
+  needs?: Need[];
+  /** Builds what has to be built. */
+  command: () => string[];
+  env?: Record<string, string>;
+  /** Reasons that `completeness.degraded` must give, and no others. */
+  degraded?: string[];
+  /** Calls of mmap that the program may have left by siglongjmp before the shim could record their result. */
+  abandonable?: (stdout: string) => number;
+}
+
+const FORKED_UNSEEN = 'forked without fork(): what the parent had mapped has no stacks here';
+
+const programs: Record<string, Program> = {
+  'C by every path': { command: () => [buildC('every_path')] },
+  threads: { command: () => [buildC('threads'), '4', '2000'] },
+  'a thousand threads': { command: () => [buildC('thread_limit'), '1000'] },
+  'two threads that reuse addresses': { command: () => [buildC('address_reuse'), '2000'] },
+  fork: { command: () => [buildC('fork_tree')] },
+  'vfork, posix_spawn and system': { command: () => [buildC('vfork_spawn'), '3'] },
+  'raw clone': { command: () => [buildC('raw_clone')], degraded: [FORKED_UNSEEN] },
+  signals: {
+    command: () => [buildC('signals'), '200'],
+    abandonable: (stdout) => Number(/jumped (\d+)/.exec(stdout)![1]),
+  },
+  coroutines: { command: () => [buildC('coroutines')] },
+  dlopen: {
+    command: () => [
+      buildC('dlopen_cycle'),
+      buildSharedC('plugin'),
+      buildSharedC('plugin', { as: 'other.so' }),
+    ],
+  },
+  'inline system calls in a listed library': {
+    command: () => [buildC('inline_syscall'), buildSharedC('libinline')],
+    env: { OFFHEAP_SCAN: 'libinline' },
+  },
+  'malloc in threads': { command: () => [buildC('malloc_churn')] },
+  CPython: { needs: ['python'], command: () => [pythonPath(), `${TARGET_SOURCES}/python_churn.py`] },
+  Node: { command: () => [process.execPath, `${TARGET_SOURCES}/node_churn.mjs`] },
+  Java: { needs: ['java'], command: () => ['java', '-Xmx128m', '-cp', buildJava(), 'Churn'] },
+  'Go with cgo': { needs: ['go'], command: () => [buildGo()] },
+  Rust: { needs: ['rust'], command: () => [buildRust()] },
+};
+
+const allocators = [
+  { need: 'jemalloc', soname: 'libjemalloc.so.2' },
+  { need: 'tcmalloc', soname: 'libtcmalloc_minimal.so.4' },
+  { need: 'mimalloc', soname: 'libmimalloc.so.2' },
+] as const;
+
+/** Runs a program under strace and the shim, and compares what each has counted for each program in each process. */
+async function compare(
+  program: Program,
+  preload: { before?: string[]; preload?: string[] } = {},
+): Promise<void> {
+  using recorder = new Recorder();
+  const [command, ...args] = program.command();
+  const env = { ...recorder.environment(preload), ...program.env };
+  const run = await straceRun(command!, args, { env });
+  expect(run.status, run.stderr).toBe(0);
+  recorder.finish();
+
+  const reasons = new Set<string>();
+  const groups = groupByProgram(run.images, recorder.processes);
+  expect(groups).not.toHaveLength(0);
+  expect(new Set(groups.map(({ recorded }) => recorded))).toEqual(new Set(recorder.processes));
+  for (const { images, recorded } of groups) {
+    const { own, traced } = targetCalls(images, recorded);
+    const who = `${images[0]!.processId} ${recorded.facts.command.join(' ')}`;
+    const mmap = recorded.calls.mmap ?? { ok: 0, failed: 0 };
+    const abandoned = (traced.mmap?.ok ?? 0) - mmap.ok;
+    if (program.abandonable !== undefined && abandoned !== 0) {
+      expect(abandoned).toBeGreaterThan(0);
+      expect(abandoned).toBeLessThanOrEqual(program.abandonable(run.stdout));
+      mmap.ok += abandoned;
+    }
+    expect(recorded.calls, who).toEqual(traced);
+    // A child's own start: its channel is mapped and kept from its children, and its break is asked for.
+    expect(own.startChild, who).toBe(images[0]!.execs === 0 ? 3 : 0);
+
+    const { completeness } = recorded.snapshot();
+    expect(completeness.mappingEventsLost, who).toBe(0);
+    expect(completeness.truncatedStacks, who).toBe(recorded.recording.truncatedStacks);
+    expect(completeness.sitesOverwritten, who).toBe(0);
+    for (const reason of completeness.degraded) reasons.add(reason);
+  }
+  expect([...reasons]).toEqual(program.degraded ?? []);
+}
+
+test.for(Object.entries(programs))('%s: as many calls as strace counts', async ([, program], context) => {
+  needs(context, 'strace', ...(program.needs ?? []));
+  await compare(program);
+});
+
+test.for(
+  allocators.flatMap((allocator) => [
+    { ...allocator, order: 'before' as const },
+    { ...allocator, order: 'preload' as const },
+  ]),
+)('$need, $order: as many calls as strace counts', async ({ need, soname, order }, context) => {
+  needs(context, 'strace', need);
+  await compare({ command: () => [buildC('malloc_churn')] }, { [order]: [libraryPath(soname)!] });
+});
