@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { NO_HOLE, RangeIndex } from './range-index.js';
 import { ROW, RowBuffer } from './row-buffer.js';
 
@@ -125,4 +125,49 @@ test('survivors of a sweep share blocks', () => {
   for (let start = 0; start < 64_000; start++) if (start % 64 !== 0) index.cut(start, start + 1, gone);
   expect(index.count).toBe(1000);
   expect(index.blockCount).toBeLessThan(full / 8);
+});
+
+describe('at the seam of two blocks', () => {
+  /** Ranges of `length` every 10 from 0, each of its own origin; the 65th splits the block before the 33rd, at 320. */
+  function filled(ranges: number, length: number): RangeIndex {
+    const index = new RangeIndex();
+    for (let id = 0; id < ranges; id++) index.put(id * 10, id * 10 + length, 0, id, 3);
+    return index;
+  }
+
+  function around(index: RangeIndex): number[][] {
+    const rows = new RowBuffer();
+    index.collect(310, 330, rows);
+    return rowsOf(rows).map(({ start, end, origin }) => [start, end, origin]);
+  }
+
+  test('a range joins the one before when the one behind was trimmed', () => {
+    const index = filled(65, 10);
+    index.cut(320, 325, new RowBuffer());
+    expect(index.put(320, 325, 0, 31, 3)).toBe(0);
+    expect(around(index)).toEqual([
+      [310, 325, 31],
+      [325, 330, 32],
+    ]);
+  });
+
+  test('a hole stays one when the range behind has grown downward', () => {
+    const index = filled(65, 4);
+    expect(index.put(315, 320, 0, 32, 3)).toBe(0);
+    index.cut(316, 320, new RowBuffer());
+    expect(index.put(317, 318, 0, 99, 3)).toBe(1);
+    expect(around(index)).toEqual([
+      [310, 314, 31],
+      [315, 316, 32],
+      [317, 318, 99],
+      [320, 324, 32],
+    ]);
+  });
+
+  test('a range that splits the block there goes to the left', () => {
+    const index = filled(64, 4);
+    index.put(315, 316, 0, 98, 3);
+    expect(index.put(317, 318, 0, 99, 3)).toBe(1);
+    expect(around(index).map(([start]) => start)).toEqual([310, 315, 317, 320]);
+  });
 });
