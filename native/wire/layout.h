@@ -90,6 +90,9 @@ inline constexpr uint32_t kFlagNotCancelled = 1u
                                               << 3;  // a release that failed: the backlog keeps both halves
 inline constexpr uint32_t kFlagNested = 1u << 2;     // another recorded call was under way on this thread
 
+// `exit_status` until the process has told its own.
+inline constexpr uint32_t kExitStatusUnknown = ~0u;
+
 // A stack node's key: an address in the low 56 bits and its kind in the top byte.
 inline constexpr uint64_t kKeyKindShift = 56;
 inline constexpr uint64_t kKeyReturnAddress = 0;  // points behind a call: look up key - 1
@@ -179,7 +182,8 @@ struct Reserved {
     X(uint64_t, backlog_offset, 208)       \
     X(uint64_t, backlog_capacity, 216)     \
     X(uint32_t, beginning, 224)            \
-    X(Reserved<28>, reserved_a, 228)       \
+    X(uint32_t, exit_status, 228)          \
+    X(Reserved<24>, reserved_a, 232)       \
     X(uint64_t, ring_head, 256)            \
     X(uint64_t, ring_reserved, 264)        \
     X(Reserved<48>, reserved_b, 272)       \

@@ -65,4 +65,11 @@ bool ExecutableRanges::overlaps(uint64_t start, uint64_t end) const {
     return true;  // a writer is at work: a needless new generation is harmless, a missed one is not
 }
 
+bool ExecutableRanges::reset_if_torn() {
+    if ((version_ & 1) == 0) return false;
+    count_ = 0;
+    end_write();
+    return true;
+}
+
 }  // namespace offheap::hook

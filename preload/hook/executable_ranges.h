@@ -15,6 +15,10 @@ class ExecutableRanges {
     bool remove(uint64_t start, uint64_t end);
     bool overlaps(uint64_t start, uint64_t end) const;
 
+    // In a forked child, which has one thread: true when the fork caught a writer half-way; the ranges are
+    // then empty.
+    bool reset_if_torn();
+
   private:
     static constexpr uint32_t kCapacity = 2048;
     struct Range {

@@ -92,6 +92,12 @@ void rewrite_pending_modules(uint32_t thread_id, uint64_t address) {
     unlock();
 }
 
+void restore_file_mappings_after_fork() {
+    pending_count = 0;
+    pending_is_void = 0;
+    lock = 0;
+}
+
 void forget_pending_modules(uint64_t start, uint64_t bytes) {
     if (__builtin_expect(__atomic_load_n(&pending_count, __ATOMIC_ACQUIRE) == 0, 1)) return;
     // The loading thread is the one that unmaps, so it never meets itself here holding the lock; whoever else

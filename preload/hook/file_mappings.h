@@ -15,6 +15,9 @@ void note_file_mapping(const SystemCallFrame& frame, uint64_t address, wire::Eve
 // first instruction runs, when all of its segments are in place.
 void rewrite_pending_modules(uint32_t thread_id, uint64_t address);
 
+// In a forked child: whoever held the lock or was loading a library stayed behind in the parent.
+void restore_file_mappings_after_fork();
+
 // Before a range goes away: a library whose load failed is not to be read any more.
 void forget_pending_modules(uint64_t start, uint64_t bytes);
 

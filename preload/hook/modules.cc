@@ -47,6 +47,13 @@ uint32_t read_modules(Module* modules) {
     return reading.count;
 }
 
+void restore_modules_after_fork() {
+    if (!executable_ranges.reset_if_torn()) return;
+    Module unused[1];
+    Reading reading = {unused, kMaxStartModules, 0, 0};
+    record::visit_maps(read_line, &reading);
+}
+
 void code_mapped(uint64_t start, uint64_t bytes) { executable_ranges.add(start, start + bytes); }
 
 void range_released(uint64_t start, uint64_t bytes) {

@@ -19,6 +19,9 @@ inline constexpr uint32_t kMaxStartModules = 512;
 // The modules of the maps lines, in address order. Returns their number; stops at kMaxStartModules.
 uint32_t read_modules(Module* modules);
 
+// In a forked child: what another thread of the parent was just changing is read anew.
+void restore_modules_after_fork();
+
 // Keeps track of executable files from the stream of calls; `file` mappings only.
 void code_mapped(uint64_t start, uint64_t bytes);
 // What is unmapped or overmapped; raises the generation when code goes away.

@@ -3,6 +3,7 @@
 // A release (munmap, shmdt, a shrinking brk, the old range of mremap) is recorded before the call and an
 // acquisition after it: as soon as the kernel has released a range, another thread may be given it, and its
 // record must come later.
+#include "preload/hook/exit.h"
 #include "preload/hook/file_mappings.h"
 #include "preload/hook/modules.h"
 #include "preload/hook/operations.h"
@@ -163,6 +164,7 @@ long record_call(const SystemCallFrame& frame, Operation operation) {
 
 extern "C" void offheap_on_system_call(offheap::hook::SystemCallFrame* frame) {
     using namespace offheap::hook;
+    if (frame->rax == offheap::runtime::kSysExitGroup) note_exit(static_cast<uint32_t>(frame->rdi));
     const Operation operation = operation_of(frame->rax);
     const bool recorded = operation != Operation::kNone && is_recording();
     frame->rax = static_cast<uint64_t>(recorded ? record_call(*frame, operation) : do_call(*frame));

@@ -39,4 +39,9 @@ constexpr wire::Operation operation_of(uint64_t number) {
     }
 }
 
+// Whether a call through libc's syscall() is any of our business.
+constexpr bool is_intercepted(uint64_t number) {
+    return operation_of(number) != wire::Operation::kNone || number == runtime::kSysExitGroup;
+}
+
 }  // namespace offheap::hook

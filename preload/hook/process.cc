@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include "preload/hook/file_mappings.h"
 #include "preload/hook/modules.h"
 #include "preload/hook/sites.h"
 #include "preload/record/emit.h"
@@ -48,6 +49,8 @@ void seed_line(void* context, const record::MapsLine& line) {
 
 void start_in_child() {
     process.channel = record::Channel();
+    restore_modules_after_fork();
+    restore_file_mappings_after_fork();
     process.parent.forked = true;
     start_recording(process.parent.channel_id == 0 ? 1u << unsigned(wire::Degradation::kForkUnanchored) : 0);
 }

@@ -66,6 +66,16 @@ bool recognise(const Module& module, SiteScope scope, uint64_t at, Candidate* ca
     return false;
 }
 
+// In `_exit` the number stands in a register: exit_group, and exit where the kernel knows no groups. Either
+// may arrive there, so the stub that filters by number serves.
+bool recognise_exit(uint64_t at, Candidate* candidate) {
+    if (load8(at - 2) != 0x89 || (load8(at - 1) & 0xc7) != 0xc0) return false;  // mov %reg, %eax
+    *candidate = {};
+    candidate->address = at;
+    candidate->kind = StubKind::kGeneric;
+    return true;
+}
+
 class CandidateList {
   public:
     void scan(const Module& module, SiteScope scope, Extent extent) {
@@ -76,6 +86,12 @@ class CandidateList {
             } else if (load8(at) == 0x0f && recognise(module, scope, at, &entries[count])) {
                 ++count;
             }
+        }
+    }
+
+    void scan_exit(Extent extent) {
+        for (uint64_t at = extent.start + 2; at + 2 <= extent.end && count < kMaxSitesPerModule; ++at) {
+            if (load16(at) == kSystemCallBytes && recognise_exit(at, &entries[count])) ++count;
         }
     }
 
@@ -108,8 +124,9 @@ void find_in_libc(const Module& module, CandidateList* candidates) {
         if (!wrapper.essential || candidates->count > before) continue;
         candidates->count = 0;
         candidates->scan(module, SiteScope::kLibc, {module.code_start, module.code_end});
-        return;
+        break;
     }
+    candidates->scan_exit(find_export(module, "_exit"));
 }
 
 // Two wrapper sites may use one padding when they ask for different numbers: its stub then tells them apart

@@ -53,8 +53,7 @@ bool StubPage::map(uint64_t near) {
             auto* head = reinterpret_cast<PageHead*>(address_);
             head->trampoline = offheap_trampoline;
             for (uint32_t number = 0; number <= kLargestNumber; ++number) {
-                if (operation_of(number) != wire::Operation::kNone)
-                    head->numbers[number / 8] |= uint8_t(1u << number % 8);
+                if (is_intercepted(number)) head->numbers[number / 8] |= uint8_t(1u << number % 8);
             }
             at_ = reinterpret_cast<uint8_t*>(address_) + (sizeof(PageHead) + 15) / 16 * 16;
             note_own_mapping(address_, kPageBytes);
@@ -85,13 +84,13 @@ uint64_t StubPage::add(StubKind kind, uint64_t resume) {
         put("\x48\x3d", 2);  // cmp $largest, %rax
         put(&largest, 4);
         branches[branch_count++] = put("\x77\x00", 2);  // ja pass
-        put("\x48\x0f\xa3\x05", 4);        // bt %rax, numbers(%rip)
+        put("\x48\x0f\xa3\x05", 4);                     // bt %rax, numbers(%rip)
         put_relative(address_ + __builtin_offsetof(PageHead, numbers));
         branches[branch_count++] = put("\x73\x00", 2);  // jnc pass
     } else if (kind == StubKind::kGo) {
-        // A goroutine's stack may end 800 bytes further down, too close for a handler. Such stacks lie in Go's
-        // heap, below 1 TiB; those of the kernel and of threads never do.
-        put("\x48\x89\xe1\x48\xc1\xe9\x28", 7);        // mov %rsp, %rcx; shr $40, %rcx
+        // A goroutine's stack may end 800 bytes further down, too close for a handler. Such stacks lie in
+        // Go's heap, below 1 TiB; those of the kernel and of threads never do.
+        put("\x48\x89\xe1\x48\xc1\xe9\x28", 7);         // mov %rsp, %rcx; shr $40, %rcx
         branches[branch_count++] = put("\x74\x00", 2);  // jz pass
     }
     put("\x48\x8d\x0d", 3);  // lea resume(%rip), %rcx
@@ -99,8 +98,7 @@ uint64_t StubPage::add(StubKind kind, uint64_t resume) {
     put("\xff\x25", 2);  // jmp *trampoline(%rip)
     put_relative(address_ + __builtin_offsetof(PageHead, trampoline));
     if (branch_count > 0) {
-        for (uint32_t i = 0; i < branch_count; ++i)
-            branches[i][-1] = static_cast<uint8_t>(at_ - branches[i]);
+        for (uint32_t i = 0; i < branch_count; ++i) branches[i][-1] = static_cast<uint8_t>(at_ - branches[i]);
         put("\x0f\x05\xe9", 3);  // pass: syscall; jmp resume
         put_relative(resume);
     }

@@ -177,6 +177,7 @@ bool Channel::create(const Configuration& configuration, const Parent& parent) {
     header_->parent_channel_id = parent.channel_id;
     header_->parent_position = parent.position;
     describe_process();
+    header_->exit_status = wire::kExitStatusUnknown;
     // The magic comes last: a collector that finds the file earlier sees one that isn't ready.
     __atomic_store_n(&header_->magic, wire::kMagic, __ATOMIC_RELEASE);
     return true;
@@ -277,6 +278,8 @@ uint32_t Channel::add_text(const char* text, uint64_t length) {
     for (uint64_t i = 0; i < length; ++i) entry[2 + i] = static_cast<uint8_t>(text[i]);
     return static_cast<uint32_t>(offset);
 }
+
+void Channel::remove() { raw_syscall(kSysUnlink, as_argument(path_)); }
 
 void Channel::degrade(wire::Degradation reason) {
     __atomic_fetch_or(&header_->degraded, 1ULL << static_cast<unsigned>(reason), __ATOMIC_RELAXED);

@@ -39,6 +39,9 @@ class Channel {
     // header).
     uint32_t add_text(const char* text, uint64_t length);
 
+    // Takes the file's name away; who has it open reads on.
+    void remove();
+
     void degrade(wire::Degradation reason);
 
     // The address range that the channel occupies in the target.

@@ -42,7 +42,10 @@ Configuration read_configuration(char** environment) {
         if (const char* v = value_of(*entry, "OFFHEAP_DISABLE")) {
             configuration.disabled = *v != 0 && !text_equal(v, "0");
         } else if (const char* v = value_of(*entry, "OFFHEAP_DIR")) {
-            if (*v != 0) copy_text(configuration.directory, v);
+            if (*v != 0) {
+                copy_text(configuration.directory, v);
+                configuration.tidy = false;
+            }
         } else if (const char* v = value_of(*entry, "OFFHEAP_SITES")) {
             configuration.rewrite_sites = !text_equal(v, "off");
         } else if (const char* v = value_of(*entry, "OFFHEAP_STACKS")) {

@@ -33,6 +33,7 @@ enum : long {
     kSysGettid = 186,
     kSysRemapFilePages = 216,
     kSysClockGettime = 228,
+    kSysExitGroup = 231,
     kSysNewfstatat = 262,
     kSysFallocate = 285,
     kSysPkeyMprotect = 329,

@@ -164,8 +164,8 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
   /** Of a process that somebody else has started nobody tells us the status, only whether it said goodbye. */
   endIfGone(): void {
     if (this.#facts.isOurChild || this.#facts.isRunning()) return;
-    const saidGoodbye = this.#recording?.header.state === 'exited';
-    this.end({ state: saidGoodbye ? 'exited' : 'killed', exit: null });
+    const header = this.#recording?.drain.channel.header();
+    this.end({ state: header?.state === 'exited' ? 'exited' : 'killed', exit: header?.exitStatus ?? null });
   }
 
   /** Closes what stood before an exec. */

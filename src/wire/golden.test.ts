@@ -52,6 +52,7 @@ test('every header field', () => {
     startClock: 5000000000n,
     clock: 'monotonic',
     beginning: 'fork',
+    exitStatus: 3,
     state: 'running',
     ringCapacity: 8,
     ringHead: 11,

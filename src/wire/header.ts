@@ -21,6 +21,8 @@ export interface ChannelHeader {
   clock: 'monotonic' | 'tsc';
   /** Whether the process began by running a program or by fork. */
   beginning: 'exec' | 'fork';
+  /** What the process passed to exit, once it has; null before, and of a killed one. */
+  exitStatus: number | null;
   state: 'starting' | 'running' | 'exited' | 'unknown';
   ringCapacity: number;
   ringHead: number;
@@ -55,6 +57,7 @@ export interface ChannelHeader {
   flamegraphRequests: number;
 }
 
+const NO_STATUS = 0xffff_ffff;
 const NO_CHANNEL = '0'.repeat(16);
 
 export function decodeHeader(bytes: Uint8Array): ChannelHeader {
@@ -74,6 +77,7 @@ export function decodeHeader(bytes: Uint8Array): ChannelHeader {
     startMonotonicNs: view.u64('start_monotonic_ns'),
     startClock: view.bits('start_clock'),
     beginning: beginnings[view.u32('beginning')] === 'fork' ? 'fork' : 'exec',
+    exitStatus: view.u32('exit_status') === NO_STATUS ? null : view.u32('exit_status'),
     clock: clocks[view.u32('clock')] === 'tsc' ? 'tsc' : 'monotonic',
     state: (processStates[view.u32('state')] ?? 'unknown') as ChannelHeader['state'],
     ringCapacity: view.u64('ring_capacity'),

@@ -80,6 +80,7 @@ void describe(Header* header) {
     header->backlog_position = 6;
     header->events_cancelled = 16;
     header->beginning = static_cast<uint32_t>(Beginning::kFork);
+    header->exit_status = 3;
     header->seed_events = 1;
     header->ring_head = header->ring_tail =
         6;  // slots wrap round: positions 6 … 10 lie in slots 6, 7, 0, 1, 2
