@@ -1,50 +1,55 @@
 import { formatBytes } from '../report/bytes.js';
-import { overviewOf } from '../report/overview.js';
-import type { Snapshot } from '../report/schema.js';
-import { reportTable } from '../report/table.js';
-import { printable } from '../report/text.js';
+import { growingOwners, heldBytes, isTooShort, largestHolder, totalGrowth } from '../report/culprit.js';
+import { type Overview, overviewOf } from '../report/overview.js';
+import { heading, reportTable } from '../report/table.js';
+import { cut, printable } from '../report/text.js';
 import type { LaunchedSession } from '../session/index.js';
 import { columnsOf, wantsColors } from './streams.js';
 
 /** A build starts processes by the thousand; those that hold most are worth a line. */
 const CHILDREN_SHOWN = 10;
+/** Children that get a table of their own: a shell that starts the server is not what grows. */
+const GROWING_SHOWN = 3;
 
-/** What `run` says at the end: the command's table, and a line about each of the largest children. */
+/** What `run` says at the end: the command's table, those of its growing children, and a line about the others. */
 export function runReport(session: LaunchedSession): string {
-  const about = session.snapshot();
-  const lines: string[] = [];
-  if (about.completeness.mappingEvents === 0 && about.mappings.length === 0) {
-    // An empty table would only hide why it is empty.
-    lines.push(...about.completeness.degraded.map((reason) => `offheap: ${printable(reason)}`));
-  } else {
-    const style = { columns: columnsOf(process.stderr), colors: wantsColors(process.stderr) };
-    lines.push(reportTable(overviewOf(about), style));
-  }
-  lines.push(...childLines(session));
-  return `${lines.join('\n')}\n`;
+  const style = { columns: columnsOf(process.stderr), colors: wantsColors(process.stderr) };
+  const own = overviewOf(session.snapshot());
+  const children = session.children().map((child) => overviewOf(child.snapshot()));
+  const growing = children
+    .filter((child) => !isTooShort(child) && growingOwners(child).length > 0)
+    .sort((a, b) => totalGrowth(b) - totalGrowth(a))
+    .slice(0, GROWING_SHOWN);
+  const others = children.filter((child) => !growing.includes(child));
+  const sections = [
+    isEmpty(own) ? reasons(own) : reportTable(own, style),
+    ...growing.map((child) => reportTable(child, style)),
+    childLines(others, session.forgottenChildren(), style.columns).join('\n'),
+  ];
+  // The command's own last line stands above.
+  return `\n${sections.filter((section) => section !== '').join('\n\n')}\n`;
 }
 
-function childLines(session: LaunchedSession): string[] {
-  const children = session
-    .children()
-    .map((child) => child.snapshot())
-    .map((snapshot) => ({ snapshot, bytes: heldBytes(snapshot) }))
-    .sort((a, b) => b.bytes - a.bytes);
-  const lines = children.slice(0, CHILDREN_SHOWN).map(({ snapshot: { process, owners }, bytes }) => {
-    const largest = [...owners].sort((a, b) => b.bytes - b.reservedBytes - (a.bytes - a.reservedBytes))[0];
-    const mostly = largest === undefined ? '' : `, most by ${printable(largest.owner)}`;
-    const command = printable(process.command.join(' '));
-    return `child ${process.pid} ${command}: ${process.state}; ${formatBytes(bytes)}${mostly}`;
+function isEmpty({ completeness, owners }: Overview): boolean {
+  return completeness.mappingEvents === 0 && owners.length === 0;
+}
+
+/** An empty table would only hide why it is empty. */
+function reasons({ completeness }: Overview): string {
+  return completeness.degraded.map((reason) => `offheap: ${printable(reason)}`).join('\n');
+}
+
+function childLines(children: readonly Overview[], forgotten: number, columns: number): string[] {
+  const sorted = [...children].sort((a, b) => heldBytes(b) - heldBytes(a));
+  const lines = sorted.slice(0, CHILDREN_SHOWN).map((child) => {
+    const holder = largestHolder(child);
+    const held = `: ${formatBytes(heldBytes(child))}${holder === undefined ? '' : `, most by ${holder}`}`;
+    return cut(`child ${heading(child, Math.max(40, columns - held.length - 6))}${held}`, columns);
   });
-  const rest = children.slice(CHILDREN_SHOWN);
-  const running = rest.filter(({ snapshot }) => snapshot.process.state === 'running').length;
-  const ended = rest.length - running + session.forgottenChildren();
+  const rest = sorted.slice(CHILDREN_SHOWN);
+  const running = rest.filter(({ process }) => process.state === 'running').length;
+  const ended = rest.length - running + forgotten;
   if (running > 0) lines.push(`… and ${running.toLocaleString('en-US')} more that run on`);
   if (ended > 0) lines.push(`… and ${ended.toLocaleString('en-US')} more that ended`);
   return lines;
-}
-
-/** Mapped bytes; addresses set aside hold nothing. */
-function heldBytes({ owners }: Snapshot): number {
-  return owners.reduce((total, { bytes, reservedBytes }) => total + bytes - reservedBytes, 0);
 }

@@ -16,12 +16,12 @@ const sample = () => overviewOf(sampleSnapshot());
 test('80 × 24: who grows, from where, inside what', () => {
   expect(renderTop(stateOf(sample()), size)).toEqual([
     'offheap top · python3 decode.py (pid 4242), running, observed 1 min 01 s',
-    'RSS 76.0 MB · explained 100.0 % · growth +419.4 MB/min · lost 0 · 1,014,072 eve…',
+    'resident 76.0 MB · growth +419.4 MB/min · explained 100.0 % · 1,014,072 events',
     '',
-    '   OWNER        KIND           LIVE  RESIDENT         GROWTH   SHARE  HISTORY',
-    '›  libucs.so.0  library     57.7 MB   57.7 MB  +419.4 MB/min  93.0 %  ▁▁▁█',
-    '   libc.so.6    allocator   4.19 MB   4.19 MB              0   6.8 %  ▁▁▁█',
-    '   [stack]      stack      135.2 kB  135.2 kB              0   0.2 %  ▁▁▁█',
+    '   OWNER        KIND              GROWTH  RESIDENT   SHARE    MAPPED  HISTORY',
+    '›  libucs.so.0  library    +419.4 MB/min   57.7 MB  93.0 %   57.7 MB  ▁▁▁█',
+    '   libc.so.6    allocator              0   4.19 MB   6.8 %   4.19 MB  ▁▁▁█',
+    '   [stack]      stack                  0  135.2 kB   0.2 %  135.2 kB  ▁▁▁█',
     '',
     'libucs.so.0: 57.7 MB in 381 mappings, mapped inside munmap',
     '    syscall (libc.so.6)',

@@ -1,9 +1,10 @@
 import pc from 'picocolors';
 import { formatBytes, formatChange, formatCount, formatPercent, formatRate } from '../report/bytes.js';
 import { type Column, renderColumns } from '../report/columns.js';
+import { byGrowth } from '../report/culprit.js';
 import { type Overview, ownerKey } from '../report/overview.js';
 import type { SnapshotOwner } from '../report/schema.js';
-import { byGrowth, gapLines, heading, ownerColumns, siteLines } from '../report/table.js';
+import { gapLines, heading, ownerColumns, siteLines } from '../report/table.js';
 import { cut, padTo } from '../report/text.js';
 
 export type TopSort = 'growth' | 'resident' | 'bytes';
@@ -27,6 +28,7 @@ export interface TopSize {
   colors: boolean;
 }
 
+const NAME = 'offheap top · ';
 const HISTORY_COLUMNS = 12;
 const BARS = '▁▂▃▄▅▆▇█';
 
@@ -49,7 +51,7 @@ export function renderTop(state: TopState, { rows, columns, colors }: TopSize): 
   const gaps = gapLines(state.overview, columns);
   const mostGaps = Math.max(1, Math.floor(rows / 6));
   const head = [
-    color.bold(cut(`offheap top · ${heading(state.overview)}`, columns)),
+    color.bold(cut(`${NAME}${heading(state.overview, columns - NAME.length)}`, columns)),
     cut(totals(state.overview), columns),
     ...(gaps.length <= mostGaps
       ? gaps
@@ -82,13 +84,13 @@ export function renderTop(state: TopState, { rows, columns, colors }: TopSize): 
   return [...fill(screen.slice(0, rows - 1), rows - 1), foot];
 }
 
+/** Losses are gaps, and have lines of their own. */
 function totals({ rss, owners, completeness }: Overview): string {
   const growth = owners.reduce((sum, owner) => sum + owner.growthBytesPerMinute, 0);
   return [
-    `RSS ${formatBytes(rss.totalBytes)}`,
-    `explained ${formatPercent(rss.explainedPercent)}`,
+    `resident ${formatBytes(rss.totalBytes)}`,
     `growth ${formatRate(growth)}`,
-    `lost ${completeness.mappingEventsLost.toLocaleString('en-US')}`,
+    `explained ${formatPercent(rss.explainedPercent)}`,
     formatCount(completeness.mappingEvents, 'event'),
   ].join(' · ');
 }
@@ -99,8 +101,7 @@ function keys({ sort, mark }: TopState): string {
 }
 
 function columnsOf(state: TopState, chosen: SnapshotOwner | undefined): Column<SnapshotOwner>[] {
-  const total = state.overview.owners.reduce((sum, owner) => sum + owner.bytes, 0);
-  const [owner, ...rest] = ownerColumns(total);
+  const [owner, ...rest] = ownerColumns(state.overview.owners);
   const { mark } = state;
   const sinceMark: Column<SnapshotOwner>[] =
     mark === null

@@ -7,9 +7,17 @@ export interface StackSite {
   kind: OwnerKind;
   enclosing: string | null;
   bytes: number;
+  /** The part of `bytes` that is mapped without any access (PROT_NONE). */
+  reservedBytes: number;
+  residentBytes: number;
   mappings: number;
   /** Leaf first, `function (module)`. */
   frames: string[];
+}
+
+/** What can hold data: mapped, and not merely set aside. */
+export function accessibleBytes({ bytes, reservedBytes }: { bytes: number; reservedBytes: number }): number {
+  return bytes - reservedBytes;
 }
 
 /** "ucs_mpool_grow (libucs.so.0)"; the file address stands in for a function without a name. */
@@ -18,7 +26,7 @@ export function frameName(frame: SnapshotFrame): string {
   return `${name} (${frame.module})`;
 }
 
-/** The snapshot's mappings summed by stack, owner and enclosing operation; most bytes first. */
+/** The snapshot's mappings summed by stack, owner and enclosing operation; most bytes first, reservations not counted. */
 export function stackSites(snapshot: Pick<Snapshot, 'mappings' | 'stacks'>): StackSite[] {
   const sites = new Map<string, StackSite>();
   for (const mapping of snapshot.mappings) {
@@ -31,13 +39,19 @@ export function stackSites(snapshot: Pick<Snapshot, 'mappings' | 'stacks'>): Sta
         kind: mapping.kind,
         enclosing: mapping.enclosing,
         bytes: 0,
+        reservedBytes: 0,
+        residentBytes: 0,
         mappings: 0,
         frames: (snapshot.stacks[mapping.stack] ?? []).map(frameName),
       };
       sites.set(key, site);
     }
     site.bytes += mapping.bytes;
+    if (mapping.reserved) site.reservedBytes += mapping.bytes;
+    site.residentBytes += mapping.residentBytes;
     site.mappings += 1;
   }
-  return [...sites.values()].sort((a, b) => b.bytes - a.bytes || a.stack - b.stack);
+  return [...sites.values()].sort(
+    (a, b) => accessibleBytes(b) - accessibleBytes(a) || b.bytes - a.bytes || a.stack - b.stack,
+  );
 }

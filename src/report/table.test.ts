@@ -10,11 +10,12 @@ test('the report names the owner, its growth, its stack and the enclosing operat
     [
       'python3 decode.py (pid 4242), running, observed 1 min 01 s',
       'resident 76.0 MB · anonymous 62.0 MB · explained 100.0 % · 1,014,072 mapping events, none lost',
+      'libucs.so.0 grows by 419.4 MB/min (100.0 % of all growth), mapped inside munmap',
       '',
-      'OWNER        KIND           LIVE  RESIDENT         GROWTH  MAPPINGS   SHARE',
-      'libucs.so.0  library     57.7 MB   57.7 MB  +419.4 MB/min       381  93.0 %',
-      'libc.so.6    allocator   4.19 MB   4.19 MB              0         1   6.8 %',
-      '[stack]      stack      135.2 kB  135.2 kB              0         1   0.2 %',
+      'OWNER        KIND              GROWTH  RESIDENT   SHARE    MAPPED  MAPPINGS',
+      'libucs.so.0  library    +419.4 MB/min   57.7 MB  93.0 %   57.7 MB       381',
+      'libc.so.6    allocator              0   4.19 MB   6.8 %   4.19 MB         1',
+      '[stack]      stack                  0  135.2 kB   0.2 %  135.2 kB         1',
       '',
       'libucs.so.0: 57.7 MB in 381 mappings, mapped inside munmap',
       '    syscall (libc.so.6)',
@@ -75,6 +76,19 @@ test('colours come only when asked for', () => {
   const overview = overviewOf(sampleSnapshot());
   expect(reportTable(overview, { columns: 80 })).not.toContain('\u001b');
   expect(reportTable(overview, { columns: 80, colors: true })).toContain('\u001b[1m');
+});
+
+test('a command too long for the line gives way to what follows it', () => {
+  const snapshot = sampleSnapshot();
+  snapshot.process.command = ['python3', 'a'.repeat(200)];
+  const [first] = reportTable(overviewOf(snapshot), { columns: 80 }).split('\n');
+  expect(first).toMatch(/^python3 a+… \(pid 4242\), running, observed 1 min 01 s$/);
+});
+
+test('a process that left nothing says why, without a table', () => {
+  const snapshot = { ...sampleSnapshot(), owners: [], mappings: [] };
+  snapshot.completeness.degraded = ['it is statically linked'];
+  expect(reportTable(overviewOf(snapshot), { columns: 80 })).not.toMatch(/OWNER|100/);
 });
 
 test('a deep stack loses its middle and says how much', () => {

@@ -2,10 +2,11 @@ import pc from 'picocolors';
 import { formatBytes, formatPercent, formatRate, formatSeconds, percentOf } from './bytes.js';
 import { type Column, renderColumns } from './columns.js';
 import { completenessLines, recordedLine } from './completeness.js';
+import { byGrowth, growthLine, notableOwners, topSites } from './culprit.js';
 import type { Overview } from './overview.js';
-import type { SnapshotOwner } from './schema.js';
-import type { StackSite } from './stacks.js';
-import { cut, printable } from './text.js';
+import type { OwnerKind, SnapshotOwner } from './schema.js';
+import { accessibleBytes, type StackSite } from './stacks.js';
+import { cut, printable, stringWidth } from './text.js';
 
 export interface TableOptions {
   /** Width of the terminal. */
@@ -18,14 +19,20 @@ export interface TableOptions {
   frames?: number;
 }
 
-/** The report of one process: heading, owners, top stacks, completeness. */
+/** The report of one process: heading, who grows, owners, the stacks of those that grow, completeness. */
 export function reportTable(overview: Overview, options: TableOptions): string {
-  const { columns, colors = false, owners = 15, stacks = 3, frames = 12 } = options;
+  const { columns, colors = false, owners = 15, stacks = 3, frames = 16 } = options;
   const color = pc.createColors(colors);
+  const head = [color.bold(heading(overview, columns))];
+  if (overview.owners.length > 0) {
+    head.push(cut(residentLine(overview), columns), color.bold(cut(growthLine(overview), columns)));
+  }
   const sections = [
-    [color.bold(cut(heading(overview), columns)), cut(residentLine(overview), columns)],
-    ownerLines(overview, columns, owners).map((line, index) => (index === 0 ? color.bold(line) : line)),
-    ...overview.sites.slice(0, stacks).map((site) => {
+    head,
+    notableOwnerLines(overview, columns, owners).map((line, index) =>
+      index === 0 ? color.bold(line) : line,
+    ),
+    ...topSites(overview, stacks).map((site) => {
       const [first = '', ...rest] = siteLines(site, columns, frames);
       return [color.bold(first), ...rest.map((line) => color.dim(line))];
     }),
@@ -37,14 +44,18 @@ export function reportTable(overview: Overview, options: TableOptions): string {
     .join('\n\n');
 }
 
-/** "python3 decode.py (pid 123), running, observed 1 min 02 s". */
-export function heading({ process, observedSeconds }: Overview): string {
+/** "python3 decode.py (pid 123), running, observed 1 min 02 s"; a long command gives way to what follows it. */
+export function heading({ process, observedSeconds }: Overview, columns: number): string {
   const state = process.exit === null ? process.state : `${process.state} with status ${process.exit}`;
   const command = printable(process.command.join(' ')) || '?';
-  return `${command} (pid ${process.pid}), ${state}, observed ${formatSeconds(observedSeconds)}`;
+  const about = ` (pid ${process.pid}), ${state}, observed ${formatSeconds(observedSeconds)}`;
+  return cut(`${cut(command, Math.max(16, columns - stringWidth(about)))}${about}`, columns);
 }
 
 export function residentLine({ rss, completeness }: Overview): string {
+  if (rss.totalBytes === 0) {
+    return `ended before its resident memory was read · ${recordedLine(completeness)}`;
+  }
   const parts = [
     `resident ${formatBytes(rss.totalBytes)}`,
     `anonymous ${formatBytes(rss.anonymousBytes)}`,
@@ -54,53 +65,77 @@ export function residentLine({ rss, completeness }: Overview): string {
   return `${parts.join(' · ')} · ${recordedLine(completeness)}`;
 }
 
-/** Most growth first, then most resident, then most mapped. */
-export function byGrowth(a: SnapshotOwner, b: SnapshotOwner): number {
-  return (
-    b.growthBytesPerMinute - a.growthBytesPerMinute || b.residentBytes - a.residentBytes || b.bytes - a.bytes
-  );
+/** All owners, most growth first, up to `limit`. */
+export function ownerLines(overview: Overview, columns: number, limit: number): string[] {
+  return linesOf(overview, [...overview.owners].sort(byGrowth), columns, limit);
 }
 
-export function ownerLines(overview: Overview, columns: number, limit: number): string[] {
-  const total = overview.owners.reduce((sum, owner) => sum + owner.bytes, 0);
-  const sorted = [...overview.owners].sort(byGrowth);
-  const lines = renderColumns(ownerColumns(total), sorted.slice(0, limit), columns);
-  const rest = sorted.slice(limit);
+/** Those that grow or hold something worth a line; the rest is summed up. */
+function notableOwnerLines(overview: Overview, columns: number, limit: number): string[] {
+  if (overview.owners.length === 0) return [];
+  const notable = notableOwners(overview);
+  const rest = overview.owners.filter((owner) => !notable.includes(owner));
+  return linesOf(overview, [...notable, ...rest.sort(byGrowth)], columns, Math.min(limit, notable.length));
+}
+
+function linesOf(
+  overview: Overview,
+  owners: readonly SnapshotOwner[],
+  columns: number,
+  limit: number,
+): string[] {
+  const lines = renderColumns(ownerColumns(overview.owners), owners.slice(0, limit), columns);
+  const rest = owners.slice(limit);
   if (rest.length > 0) {
-    const bytes = rest.reduce((sum, owner) => sum + owner.bytes, 0);
-    lines.push(cut(`… and ${rest.length} more owners with ${formatBytes(bytes)}`, columns));
+    const bytes = rest.reduce((sum, owner) => sum + accessibleBytes(owner), 0);
+    const noun = rest.length === 1 ? 'owner' : 'owners';
+    lines.push(cut(`… and ${rest.length} more ${noun} with ${formatBytes(bytes)}`, columns));
   }
   return lines;
 }
 
-/** The columns of an owner table; `totalBytes` is what SHARE is a share of. */
-export function ownerColumns(totalBytes: number): Column<SnapshotOwner>[] {
+/** The columns of an owner table; SHARE is of what all of `owners` hold. */
+export function ownerColumns(owners: readonly SnapshotOwner[]): Column<SnapshotOwner>[] {
+  const residentBytes = owners.reduce((sum, owner) => sum + owner.residentBytes, 0);
+  const reserved: Column<SnapshotOwner> = {
+    title: 'RESERVED',
+    align: 'right',
+    expendable: 4,
+    cell: (owner) => (owner.reservedBytes === 0 ? '-' : formatBytes(owner.reservedBytes)),
+  };
   return [
     { title: 'OWNER', align: 'left', flexible: true, cell: (owner) => printable(owner.owner) },
     { title: 'KIND', align: 'left', expendable: 1, cell: (owner) => owner.kind },
-    { title: 'LIVE', align: 'right', cell: (owner) => formatBytes(owner.bytes) },
-    { title: 'RESIDENT', align: 'right', cell: (owner) => formatBytes(owner.residentBytes) },
     { title: 'GROWTH', align: 'right', cell: (owner) => formatRate(owner.growthBytesPerMinute) },
+    { title: 'RESIDENT', align: 'right', cell: (owner) => formatBytes(owner.residentBytes) },
+    {
+      title: 'SHARE',
+      align: 'right',
+      expendable: 2,
+      cell: (owner) => formatPercent(percentOf(owner.residentBytes, residentBytes)),
+    },
+    { title: 'MAPPED', align: 'right', cell: (owner) => formatBytes(accessibleBytes(owner)) },
+    ...(owners.some((owner) => owner.reservedBytes > 0) ? [reserved] : []),
     {
       title: 'MAPPINGS',
       align: 'right',
       expendable: 3,
       cell: (owner) => owner.mappings.toLocaleString('en-US'),
     },
-    {
-      title: 'SHARE',
-      align: 'right',
-      expendable: 2,
-      cell: (owner) => formatPercent(percentOf(owner.bytes, totalBytes)),
-    },
   ];
 }
+
+const KIND_NOTES: Partial<Record<OwnerKind, string>> = { allocator: ' (allocator)', stack: ' (stacks)' };
 
 /** A stack under a line that says whose it is, how much is live from it, and inside which operation. */
 export function siteLines(site: StackSite, columns: number, frames: number): string[] {
   const inside = site.enclosing === null ? '' : `, mapped inside ${site.enclosing}`;
   const count = site.mappings === 1 ? '1 mapping' : `${site.mappings.toLocaleString('en-US')} mappings`;
-  const lines = [cut(`${printable(site.owner)}: ${formatBytes(site.bytes)} in ${count}${inside}`, columns)];
+  const reserved = site.reservedBytes === 0 ? '' : ` and ${formatBytes(site.reservedBytes)} reserved`;
+  const whose = `${printable(site.owner)}${KIND_NOTES[site.kind] ?? ''}`;
+  const lines = [
+    cut(`${whose}: ${formatBytes(accessibleBytes(site))}${reserved} in ${count}${inside}`, columns),
+  ];
   if (site.frames.length === 0) lines.push(cut('    no stack: mapped before the recording began', columns));
   // The leaf says how, the root says who started it: where there is no room, the middle goes.
   const leaf = site.frames.length <= frames ? site.frames.length : Math.max(1, frames - 3);

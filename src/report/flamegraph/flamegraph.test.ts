@@ -66,6 +66,14 @@ test('the folded bytes are those of the snapshot, to the byte', () => {
   );
 });
 
+test('addresses set aside are not drawn, but said', () => {
+  const snapshot = sampleSnapshot();
+  const [like] = snapshot.mappings;
+  snapshot.mappings.push({ ...like!, bytes: 2 ** 37, reserved: true });
+  expect(fold(snapshot).root.bytes).toBe(total(sampleSnapshot()));
+  expect(renderFlamegraph(snapshot, 'svg')).toContain('137.4 GB more are reserved without access');
+});
+
 test('growth and shrinkage together are the difference of the two snapshots', () => {
   fc.assert(
     fc.property(snapshots, snapshots, (before, after) => {

@@ -3,7 +3,7 @@ import { printable } from '../text.js';
 import { type FrameKind, frameKinds, ownerFrameKind } from './kind.js';
 import { type FrameLabel, frameLabels } from './label.js';
 
-/** A frame of the folded tree: everything live whose stack goes through it, root-most callers below. */
+/** A frame of the folded tree: everything live whose stack goes through it. */
 export interface FlameNode {
   name: string;
   /** Module, function, source line and owner: what the hover text adds. */
@@ -17,6 +17,8 @@ export interface FlameNode {
 
 export interface Folded {
   root: FlameNode;
+  /** Mapped without any access: addresses set aside, which hold nothing; not in the tree. */
+  reservedBytes: number;
   /** Growth only: bytes that stacks of the earlier snapshot have given back since; not in the tree. */
   shrunkBytes: number;
 }
@@ -32,7 +34,7 @@ interface Tower {
 /**
  * The live bytes of a snapshot by stack, root first; with `since`, the bytes by which each stack grew after that
  * snapshot. An enclosing operation stands at the tip, as `[mmap inside munmap]`; what has no stack stands by owner
- * under one frame that says so.
+ * under one frame that says so. Reservations are left out: a runtime may set aside a hundred times what it uses.
  */
 export function fold(snapshot: Snapshot, since?: Snapshot): Folded {
   const towers = towersOf(snapshot);
@@ -67,7 +69,7 @@ export function fold(snapshot: Snapshot, since?: Snapshot): Folded {
       node = child;
     }
   }
-  return { root, shrunkBytes };
+  return { root, reservedBytes: reservedBytes(snapshot), shrunkBytes };
 }
 
 /** Children as they are drawn and written: most bytes first, names break ties. */
@@ -79,11 +81,16 @@ function leafless(name: string): FlameNode {
   return { name, detail: '', kind: 'process', bytes: 0, mappings: 0, children: new Map() };
 }
 
+function reservedBytes({ mappings }: Snapshot): number {
+  return mappings.reduce((sum, { bytes, reserved }) => sum + (reserved ? bytes : 0), 0);
+}
+
 /** Keyed by what the frames say, not by stack ids: those of two recordings differ. */
 function towersOf(snapshot: Snapshot): Map<string, Tower> {
   const label = frameLabels();
   const byStack = new Map<string, Tower>();
   for (const mapping of snapshot.mappings) {
+    if (mapping.reserved) continue;
     const key = `${mapping.stack}\0${mapping.owner}\0${mapping.kind}\0${mapping.enclosing}\0${mapping.operation}`;
     let tower = byStack.get(key);
     if (tower === undefined) {

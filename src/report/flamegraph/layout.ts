@@ -1,6 +1,6 @@
 import { type FlameNode, orderedChildren } from './fold.js';
 
-/** One rectangle: `startBytes` from the left, `depth` rows above the root. */
+/** One rectangle: `startBytes` from the left, `depth` rows below the root. */
 export interface Box {
   node: FlameNode;
   depth: number;

@@ -47,7 +47,7 @@ export const FLAME_STYLE = `
 .frame.enclosed>rect{stroke:#8a1f6a;stroke-dasharray:4 2}
 .frame:hover>rect{stroke:#1b1f24}
 .frame.outside{display:none}
-.frame.below{opacity:.55}
+.frame.above{opacity:.55}
 .searching .frame:not(.match)>rect{opacity:.3}
 .frame.match>rect{stroke:#1b1f24;stroke-width:2}
 ${fills(76, 92, 3)}

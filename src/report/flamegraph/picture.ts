@@ -7,12 +7,13 @@ import { variantOf } from './palette.js';
 export const ROW_PIXELS = 19;
 
 /**
- * The frames as SVG, root at the bottom, `top` pixels down. Positions are percentages and each frame is an `svg` of
+ * The frames as SVG, root at the top, `top` pixels down: what is wide stands on the first screen, however deep the
+ * narrowest stack is. Positions are percentages and each frame is an `svg` of
  * its own, which clips its text: the picture fits any width without measuring fonts.
  */
-export function frameElements({ boxes, rows }: Layout, top: number): string {
+export function frameElements({ boxes }: Layout, top: number): string {
   const total = boxes[0]?.node.bytes ?? 0;
-  return boxes.map((box) => frameElement(box, total, top + (rows - 1 - box.depth) * ROW_PIXELS)).join('\n');
+  return boxes.map((box) => frameElement(box, total, top + box.depth * ROW_PIXELS)).join('\n');
 }
 
 function frameElement({ node, depth, startBytes }: Box, total: number, y: number): string {

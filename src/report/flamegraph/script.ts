@@ -28,12 +28,12 @@ export const FLAME_SCRIPT = `
     zoomed = target;
     const size = target.end - target.start || 1;
     for (const { element, depth, start, end } of frames) {
-      const below = depth < target.depth && start <= target.start && end >= target.end;
+      const above = depth < target.depth && start <= target.start && end >= target.end;
       const inside = depth >= target.depth && start >= target.start && end <= target.end;
-      element.classList.toggle('below', below);
-      element.classList.toggle('outside', !below && !inside);
-      element.setAttribute('x', below ? '0%' : percent((start - target.start) / size));
-      element.setAttribute('width', below ? '100%' : percent((end - start) / size));
+      element.classList.toggle('above', above);
+      element.classList.toggle('outside', !above && !inside);
+      element.setAttribute('x', above ? '0%' : percent((start - target.start) / size));
+      element.setAttribute('width', above ? '100%' : percent((end - start) / size));
     }
     show('reset', target !== whole);
   };
@@ -48,7 +48,7 @@ export const FLAME_SCRIPT = `
       frame.element.classList.toggle('match', hit);
       return hit;
     });
-    // A match above a match covers the same bytes: count what lies outside the last one only.
+    // A match inside a match covers the same bytes: count what lies outside the last one only.
     for (const { start, end } of hits.sort((a, b) => a.start - b.start || b.end - a.end)) {
       matched += Math.max(0, end - Math.max(start, covered));
       covered = Math.max(covered, end);

@@ -6,34 +6,34 @@ import { frameElements, ROW_PIXELS, shownKinds } from './picture.js';
 import { FLAME_SCRIPT } from './script.js';
 
 const WIDTH = 1200;
-const TOP = 76;
-const LEGEND_PIXELS = 34;
 const LINE_PIXELS = 18;
 
 /** A self-contained SVG file; as wide as the window where its script runs, 1200 pixels elsewhere. */
-export function flameSvg(drawn: Layout, { title, subtitle, footer }: Caption): string {
-  const bottom = TOP + drawn.rows * ROW_PIXELS + 8;
-  const height = bottom + LEGEND_PIXELS + (footer.length + 1) * LINE_PIXELS;
-  const notes = ['', ...footer].map((line, index) => {
-    const y = bottom + LEGEND_PIXELS + index * LINE_PIXELS;
-    return index === 0 ? '' : `<text class="note" x="10" y="${y}">${escapeMarkup(line)}</text>`;
-  });
+export function flameSvg(drawn: Layout, { title, subtitle, hint, gaps }: Caption): string {
+  const notes = [subtitle, ...gaps, hint];
+  const toolsY = 46 + notes.length * LINE_PIXELS;
+  const legendY = toolsY + 10;
+  const top = legendY + 26;
+  const height = top + drawn.rows * ROW_PIXELS + 10;
   return `<?xml version="1.0" encoding="UTF-8"?>
 <svg class="flame" xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" data-fluid="1">
 <title>${escapeMarkup(title)}</title>
 <style>${FLAME_STYLE}</style>
 <rect class="paper" width="100%" height="100%"/>
 <text class="title" x="10" y="24">${escapeMarkup(title)}</text>
-<text class="note" x="10" y="44">${escapeMarkup(subtitle)}</text>
-<text class="button" id="flame-search" x="10" y="65">Search</text>
-<text class="button" id="flame-reset" x="66" y="65" style="display:none">Reset zoom</text>
-<text class="note" id="flame-matched" x="146" y="65"></text>
-${frameElements(drawn, TOP)}
-${legend(drawn, bottom)}
-${notes.join('\n')}
+${notes.map((line, index) => note(line, 44 + index * LINE_PIXELS)).join('\n')}
+<text class="button" id="flame-search" x="10" y="${toolsY}">Search</text>
+<text class="button" id="flame-reset" x="66" y="${toolsY}" style="display:none">Reset zoom</text>
+<text class="note" id="flame-matched" x="146" y="${toolsY}"></text>
+${legend(drawn, legendY)}
+${frameElements(drawn, top)}
 <script><![CDATA[${FLAME_SCRIPT}]]></script>
 </svg>
 `;
+}
+
+function note(line: string, y: number): string {
+  return `<text class="note" x="10" y="${y}">${escapeMarkup(line)}</text>`;
 }
 
 function legend(drawn: Layout, y: number): string {
