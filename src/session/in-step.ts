@@ -1,13 +1,15 @@
 import { compareRanges, kernelRanges } from '../account/compare.js';
-import type { Range } from '../account/maps.js';
-import { readMaps } from '../account/maps.js';
+import { type MappingKind, type Range, readMaps } from '../account/maps.js';
 import type { MappingLedger } from '../ledger/mapping-ledger.js';
+import { ADDRESS_LIMIT } from '../ledger/memory-abi.js';
 import { OffheapError } from '../wire/error.js';
 import type { MappingEvent, Operation } from '../wire/event.js';
 import type { ProcessRecording } from './recording.js';
 
 const MOST_TRIES = 5;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
+/** What the ledger holds as well: the kernel's own mappings (vdso) are among the seeds, and no file's. */
+const COMPARED: readonly MappingKind[] = ['anonymous', 'sharedAnonymous', 'kernel'];
 
 /** The ledger's ranges of memory that is no file's, in address order. */
 export function ledgerRanges(ledger: MappingLedger): Range[] {
@@ -34,7 +36,8 @@ export function differencesFromKernel(recording: ProcessRecording, pid: number):
     const before = recording.drain.position;
     let kernel: Range[];
     try {
-      kernel = kernelRanges(readMaps(pid));
+      // Behind the limit lies [vsyscall], which every process shows.
+      kernel = kernelRanges(readMaps(pid), COMPARED).filter(({ end }) => end <= ADDRESS_LIMIT);
     } catch (error) {
       if (error instanceof OffheapError) return undefined;
       throw error;
