@@ -28,7 +28,7 @@ export class PausableTarget implements AsyncDisposable {
     this.#closed = once(this.#child, 'close');
   }
 
-  /** Starts a command and waits for its recording. */
+  /** Starts a command and leaves it paused, soon after its recording began. */
   static async start(
     command: readonly string[],
     { env = {}, ...preload }: { env?: Record<string, string>; preload?: string[]; before?: string[] } = {},
@@ -36,12 +36,17 @@ export class PausableTarget implements AsyncDisposable {
     const recorder = new Recorder();
     const target = new PausableTarget(recorder, command, { ...recorder.environment(preload), ...env });
     try {
-      await target.#until(() => recorder.of(target.pid).length > 0);
+      while (await target.pause()) {
+        recorder.poll();
+        if (recorder.of(target.pid).length > 0) return target;
+        target.resume();
+        await sleep(1);
+      }
+      throw new Error(`${command[0]} ended before it was recorded`);
     } catch (error) {
       await target[Symbol.asyncDispose]();
       throw error;
     }
-    return target;
   }
 
   get pid(): number {
