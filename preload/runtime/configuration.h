@@ -14,9 +14,10 @@ struct Configuration {
     int request_signal = 0;          // OFFHEAP_SIGNAL=USR2
     uint64_t scan_limit_bytes = 64u << 20;  // OFFHEAP_SCAN_LIMIT_BYTES
     uint64_t ring_events = 1u << 16;        // OFFHEAP_RING_EVENTS, rounded down to a power of two
-    // The default folder is tidied up: a process that ends in order leaves nothing there that nobody has read.
+    // The default folder is tidied up: a process that ends in order leaves nothing there that nobody has
+    // read.
     bool tidy = true;
-    char directory[256] = {};               // OFFHEAP_DIR, else /dev/shm/offheap-UID
+    char directory[256] = {};  // OFFHEAP_DIR, else /dev/shm/offheap-UID
     // OFFHEAP_SCAN: prefixes of file names, separated by commas, whose inline system calls are looked for.
     char scan_prefixes[256] = "libucm,libtcmalloc,liburing";
 };

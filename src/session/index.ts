@@ -1,4 +1,6 @@
 export { defaultDirectory } from '../drain/directory.js';
+export type { Snapshot, SnapshotFrame, SnapshotMapping, SnapshotOwner } from '../report/schema.js';
+export { OffheapError } from '../wire/error.js';
 export type { AttachOptions } from './attach.js';
 export { attach } from './attach.js';
 export type { LaunchedSession, LaunchOptions } from './launch.js';
