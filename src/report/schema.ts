@@ -2,7 +2,7 @@ import type { OwnerKind } from '../ledger/attribution.js';
 
 /** The snapshot as JSON, `offheap.snapshot/1`: the project's public face. Add fields, never rename. Sizes are bytes. */
 
-export type OwnerKind = 'library' | 'allocator' | 'stack' | 'program' | 'kernel' | 'profiler' | 'unexplained';
+export type { OwnerKind };
 
 export interface SnapshotFrame {
   module: string;
