@@ -49,7 +49,7 @@ test.for(Object.entries(programs))(
     await using target = await PausableTarget.start(program.command(), {
       preload: program.preload?.() ?? [],
     });
-    const pauses = 0;
+    let pauses = 0;
     do {
       const { missingInLedger, missingInKernel } = differences(target);
       // A release is recorded before it happens and an acquisition after it: whatever is on its way, nothing is in the
@@ -60,9 +60,10 @@ test.for(Object.entries(programs))(
       const { completeness } = target.recorded.snapshot();
       const bytes = missingInLedger.reduce((sum, { start, end }) => sum + end - start, 0);
       expect(completeness.unexplainedBytes).toBe(bytes);
+      pauses++;
       target.resume();
       await sleep(pauses);
-    }
+    } while (pauses < MOST_PAUSES && (await target.pause()));
     expect(pauses).toBeGreaterThan(2);
     expect(target.recorded.recording.ledger.counters).toMatchObject({
       contradictions: 0,
