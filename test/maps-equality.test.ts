@@ -64,7 +64,6 @@ test.for(Object.entries(programs))(
       target.resume();
       await sleep(pauses);
     } while (pauses < MOST_PAUSES && (await target.pause()));
-    expect(pauses).toBeGreaterThan(2);
     expect(target.recorded.recording.ledger.counters).toMatchObject({
       contradictions: 0,
       unmatched: 0,
