@@ -19,10 +19,16 @@ export class Attributions {
     let attribution = this.#known[site];
     if (attribution === undefined) {
       const facts = this.#recording.sites.facts(site);
+      this.#program.programPath ??= this.#programByCode();
       const frames = facts.stack === 0 ? [] : this.#code.attributionFrames(facts.stack, facts.ancestor);
       attribution = attribute(frames, facts, this.#program);
       this.#known[site] = attribution;
     }
     return attribution;
+  }
+
+  /** A process may be gone before /proc is asked; its first executable mapping is the program all the same. */
+  #programByCode(): string | null {
+    return this.#recording.modules.current.find(({ isProgram }) => isProgram)?.path ?? null;
   }
 }
