@@ -1,13 +1,13 @@
 import { formatBytes } from '../report/bytes.js';
 import { growingOwners, heldBytes, isTooShort, largestHolder, totalGrowth } from '../report/culprit.js';
 import { type Overview, overviewOf } from '../report/overview.js';
-import { heading, reportTable } from '../report/table.js';
-import { cut, printable } from '../report/text.js';
+import { reportTable } from '../report/table.js';
+import { cut, printable, stringWidth } from '../report/text.js';
 import type { LaunchedSession } from '../session/index.js';
 import { columnsOf, wantsColors } from './streams.js';
 
 /** A build starts processes by the thousand; those that hold most are worth a line. */
-const CHILDREN_SHOWN = 10;
+const CHILDREN_SHOWN = 5;
 /** Children that get a table of their own: a shell that starts the server is not what grows. */
 const GROWING_SHOWN = 3;
 
@@ -42,9 +42,12 @@ function reasons({ completeness }: Overview): string {
 function childLines(children: readonly Overview[], forgotten: number, columns: number): string[] {
   const sorted = [...children].sort((a, b) => heldBytes(b) - heldBytes(a));
   const lines = sorted.slice(0, CHILDREN_SHOWN).map((child) => {
+    const { pid, command, state } = child.process;
     const holder = largestHolder(child);
-    const held = `: ${formatBytes(heldBytes(child))}${holder === undefined ? '' : `, most by ${holder}`}`;
-    return cut(`child ${heading(child, Math.max(40, columns - held.length - 6))}${held}`, columns);
+    const mostly = holder === undefined ? '' : `, most by ${holder}`;
+    const about = `: ${state}; ${formatBytes(heldBytes(child))}${mostly}`;
+    const name = `child ${pid} ${printable(command.join(' '))}`;
+    return cut(`${cut(name, Math.max(24, columns - stringWidth(about)))}${about}`, columns);
   });
   const rest = sorted.slice(CHILDREN_SHOWN);
   const running = rest.filter(({ process }) => process.state === 'running').length;

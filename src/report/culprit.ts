@@ -1,6 +1,6 @@
 import { formatPercent, formatRate, percentOf } from './bytes.js';
 import { type Overview, ownerKey } from './overview.js';
-import type { SnapshotOwner } from './schema.js';
+import type { OwnerKind, SnapshotOwner } from './schema.js';
 import { accessibleBytes, type StackSite } from './stacks.js';
 import { printable } from './text.js';
 
@@ -14,6 +14,13 @@ const NOTABLE_PERCENT = 0.1;
 const TELLING_PERCENT = 10;
 /** Everything grows while it starts. */
 const SHORTEST_SECONDS = 5;
+
+const KIND_NOTES: Partial<Record<OwnerKind, string>> = { allocator: ' (allocator)', stack: ' (stacks)' };
+
+/** "libc.so.6 (allocator)": outside of a table, the kind stands with the name where the name alone would mislead. */
+export function ownerName({ owner, kind }: Pick<SnapshotOwner, 'owner' | 'kind'>): string {
+  return `${printable(owner)}${KIND_NOTES[kind] ?? ''}`;
+}
 
 /** Most growth first, then most resident, then most mapped. */
 export function byGrowth(a: SnapshotOwner, b: SnapshotOwner): number {
@@ -48,7 +55,7 @@ export function growthLine(overview: Overview): string {
   const share = formatPercent(percentOf(first.growthBytesPerMinute, totalGrowth(overview)));
   const trigger = mainTrigger(first);
   return [
-    `${printable(first.owner)} grows by ${rate} (${share} of all growth)`,
+    `${ownerName(first)} grows by ${rate} (${share} of all growth)`,
     trigger === undefined ? '' : `, mapped inside ${trigger}`,
     tooShort ? '; observed too briefly to be sure' : '',
   ].join('');

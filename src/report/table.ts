@@ -2,9 +2,9 @@ import pc from 'picocolors';
 import { formatBytes, formatPercent, formatRate, formatSeconds, percentOf } from './bytes.js';
 import { type Column, renderColumns } from './columns.js';
 import { completenessLines, recordedLine } from './completeness.js';
-import { byGrowth, growthLine, notableOwners, topSites } from './culprit.js';
+import { byGrowth, growthLine, notableOwners, ownerName, topSites } from './culprit.js';
 import type { Overview } from './overview.js';
-import type { OwnerKind, SnapshotOwner } from './schema.js';
+import type { SnapshotOwner } from './schema.js';
 import { accessibleBytes, type StackSite } from './stacks.js';
 import { cut, printable, stringWidth } from './text.js';
 
@@ -125,16 +125,13 @@ export function ownerColumns(owners: readonly SnapshotOwner[]): Column<SnapshotO
   ];
 }
 
-const KIND_NOTES: Partial<Record<OwnerKind, string>> = { allocator: ' (allocator)', stack: ' (stacks)' };
-
 /** A stack under a line that says whose it is, how much is live from it, and inside which operation. */
 export function siteLines(site: StackSite, columns: number, frames: number): string[] {
   const inside = site.enclosing === null ? '' : `, mapped inside ${site.enclosing}`;
   const count = site.mappings === 1 ? '1 mapping' : `${site.mappings.toLocaleString('en-US')} mappings`;
   const reserved = site.reservedBytes === 0 ? '' : ` and ${formatBytes(site.reservedBytes)} reserved`;
-  const whose = `${printable(site.owner)}${KIND_NOTES[site.kind] ?? ''}`;
   const lines = [
-    cut(`${whose}: ${formatBytes(accessibleBytes(site))}${reserved} in ${count}${inside}`, columns),
+    cut(`${ownerName(site)}: ${formatBytes(accessibleBytes(site))}${reserved} in ${count}${inside}`, columns),
   ];
   if (site.frames.length === 0) lines.push(cut('    no stack: mapped before the recording began', columns));
   // The leaf says how, the root says who started it: where there is no room, the middle goes.

@@ -1,6 +1,6 @@
 import type { FrameKind } from './kind.js';
 
-/** Hue and saturation by kind; the lightness tells modules of one kind apart. */
+/** Hue and saturation by kind; a shade of them tells modules of one kind apart. */
 const HUES: Record<FrameKind, readonly [hue: number, saturation: number]> = {
   process: [215, 16],
   program: [142, 42],
@@ -14,6 +14,7 @@ const HUES: Record<FrameKind, readonly [hue: number, saturation: number]> = {
 };
 
 export const VARIANTS = 3;
+const HUE_STEP = 10;
 
 /** The same module has the same shade in every picture. */
 export function variantOf(module: string): number {
@@ -27,7 +28,8 @@ function fills(lightest: number, plumbing: number, step: number): string {
     .flatMap(([kind, [hue, saturation]]) =>
       Array.from({ length: VARIANTS }, (_, variant) => {
         const lightness = (kind === 'plumbing' ? plumbing : lightest) - variant * step;
-        return `.${kind}.v${variant}>rect{fill:hsl(${hue},${saturation}%,${lightness}%)}`;
+        const shade = hue + (variant - 1) * HUE_STEP;
+        return `.${kind}.v${variant}>rect{fill:hsl(${shade},${saturation}%,${lightness}%)}`;
       }),
     )
     .join('\n');
@@ -39,6 +41,7 @@ export const FLAME_STYLE = `
 .flame text{fill:#1b1f24;pointer-events:none}
 .flame .title{font-size:16px;font-weight:600}
 .flame .note{fill:#57606a}
+.flame .module{fill-opacity:.62}
 .flame .button{pointer-events:all;cursor:pointer;fill:#0969da}
 .flame .paper{fill:#fff}
 .frame{cursor:pointer}

@@ -1,4 +1,5 @@
 import { formatBytes, formatCount, formatPercent, percentOf } from '../bytes.js';
+import type { FlameNode } from './fold.js';
 import { type FrameKind, KIND_TEXTS } from './kind.js';
 import type { Box, Layout } from './layout.js';
 import { escapeMarkup } from './markup.js';
@@ -26,8 +27,14 @@ function frameElement({ node, depth, startBytes }: Box, total: number, y: number
     ` x="${percentage(startBytes, total)}" y="${y}" width="${percentage(bytes, total)}" height="${ROW_PIXELS}">`,
     `<title>${escapeMarkup(hover)}</title>`,
     `<rect width="100%" height="${ROW_PIXELS - 1}" rx="2"/>`,
-    `<text x="4" y="13">${escapeMarkup(name)}</text></svg>`,
+    `<text x="4" y="13">${escapeMarkup(name)}${moduleSpan(node)}</text></svg>`,
   ].join('');
+}
+
+/** Which library it is, is what most people look for: said wherever it fits. */
+function moduleSpan({ kind, detail }: FlameNode): string {
+  if (kind === 'process' || kind === 'enclosed' || kind === 'unknown') return '';
+  return `<tspan class="module" dx="8">${escapeMarkup(detail)}</tspan>`;
 }
 
 /** The kinds that the picture shows, in a fixed order. */
