@@ -45,6 +45,8 @@ class TopTerminal {
   private readonly history = new Map<string, number[]>();
   private finish: () => void = () => {};
   private ended = false;
+  /** The screen is somebody else's again. */
+  private left = false;
 
   constructor(
     private readonly collector: Collector,
@@ -78,6 +80,7 @@ class TopTerminal {
     try {
       await quit;
     } finally {
+      this.left = true;
       clearInterval(timer);
       stdin.off('keypress', this.press);
       stdout.off('resize', this.draw);
@@ -109,6 +112,7 @@ class TopTerminal {
   }
 
   private readonly draw = (): void => {
+    if (this.left) return;
     const { columns = 80, rows = 24 } = process.stdout;
     const lines = renderTop(this.state, { rows, columns, colors: wantsColors(process.stdout) });
     // Each line clears what it doesn't cover: the screen never blinks.
