@@ -12,7 +12,7 @@ class ByteSize {
   ) {}
 
   [inspect.custom](_depth: number, options: InspectOptions): string {
-    const number = inspect(this.bytes, options);
+    const number = inspect(Math.round(this.bytes), options);
     if (Math.abs(this.bytes) < 1000) return number;
     return `${number} (${formatBytes(this.bytes)}${this.perMinute ? '/min' : ''})`;
   }

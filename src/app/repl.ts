@@ -11,9 +11,13 @@ import { formatOfFile } from './flamegraph-file.js';
 import { inspectForPeople } from './inspect.js';
 import { replContext } from './repl-context.js';
 
+const WELCOME =
+  '.owners and .stacks show tables, .help the rest; ledger, snapshot(), mark(), diff(), flamegraph() are values';
+
 /** A REPL about one process, on this terminal or on one at the other end of a socket. */
 export function startRepl(session: Session, processes: () => Session[], terminal: ReplTerminal): REPLServer {
   const { input, output, interactive, colors, columns } = terminal;
+  if (interactive) output.write(`${WELCOME}\n`);
   const server = start({
     prompt: `offheap ${session.pid}> `,
     input,
@@ -50,8 +54,8 @@ function defineCommands(server: REPLServer, session: Session, columns: number): 
     help: 'The largest stacks: .stacks [OWNER]',
     action(owner) {
       const sites = session.ledger.byStack().filter((site) => owner === '' || site.owner === owner);
-      const shown = sites.slice(0, 5).flatMap((site) => siteLines(site, columns, 20));
-      print(shown.length > 0 ? shown.join('\n') : `no stacks of ${owner || 'any owner'}`);
+      const shown = sites.slice(0, 5).map((site) => siteLines(site, columns, 20).join('\n'));
+      print(shown.length > 0 ? shown.join('\n\n') : `no stacks of ${owner || 'any owner'}`);
     },
   });
   server.defineCommand('flamegraph', {

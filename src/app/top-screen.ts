@@ -62,7 +62,7 @@ export function renderTop(state: TopState, { rows, columns, colors }: TopSize): 
   const foot = color.dim(padTo(state.notice ?? keys(state), columns));
 
   const body = Math.max(0, rows - head.length - 1);
-  const stackRows = Math.min(Math.max(0, body - 4), Math.max(5, Math.floor(body * 0.45)));
+  const stackRows = Math.min(Math.max(0, body - 4), Math.max(5, Math.floor(body * 0.6)));
   const ownerRows = Math.max(0, Math.min(owners.length, body - stackRows - 2));
   const first = firstShown(owners.indexOf(chosen ?? owners[0]!), ownerRows);
   const shown = owners.slice(first, first + ownerRows);
@@ -97,7 +97,8 @@ function totals({ rss, owners, completeness }: Overview): string {
 
 function keys({ sort, mark }: TopState): string {
   const since = mark === null ? '' : ` · marked ${mark.takenAt.slice(11, 19)} UTC`;
-  return `q quit · by ${sort}${since} · g growth  r resident  b bytes  m mark  ↑↓ owner`;
+  const by = { growth: 'growth', resident: 'resident', bytes: 'mapped' }[sort];
+  return `sorted by ${by}${since} · g growth  r resident  b mapped  m mark  ↑↓ owner  q quit`;
 }
 
 function columnsOf(state: TopState, chosen: SnapshotOwner | undefined): Column<SnapshotOwner>[] {
@@ -108,7 +109,7 @@ function columnsOf(state: TopState, chosen: SnapshotOwner | undefined): Column<S
       ? []
       : [
           {
-            title: 'MARK',
+            title: 'SINCE MARK',
             align: 'right',
             cell: (each) => formatChange(each.bytes - (mark.bytes.get(ownerKey(each)) ?? 0)),
           },

@@ -129,7 +129,9 @@ export function ownerColumns(owners: readonly SnapshotOwner[]): Column<SnapshotO
 export function siteLines(site: StackSite, columns: number, frames: number): string[] {
   const inside = site.enclosing === null ? '' : `, mapped inside ${site.enclosing}`;
   const count = site.mappings === 1 ? '1 mapping' : `${site.mappings.toLocaleString('en-US')} mappings`;
-  const reserved = site.reservedBytes === 0 ? '' : ` and ${formatBytes(site.reservedBytes)} reserved`;
+  // A thread stack's guard page is no news.
+  const isNews = site.reservedBytes > accessibleBytes(site) / 20;
+  const reserved = !isNews ? '' : ` and ${formatBytes(site.reservedBytes)} reserved`;
   const lines = [
     cut(`${ownerName(site)}: ${formatBytes(accessibleBytes(site))}${reserved} in ${count}${inside}`, columns),
   ];
