@@ -1,0 +1,182 @@
+// The case that beat every heap profiler, with the real UCX: memory mapped inside the application's munmap.
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { shimPath } from '../src/session/shim.js';
+import { buildC } from './support/build.js';
+import { libraryPath, needs, pythonPath } from './support/needs.js';
+import {
+  channelFolder,
+  functionsOf,
+  offheap,
+  ownerOf,
+  readSnapshot,
+  scratchFolder,
+  snapshotOf,
+  startOffheap,
+} from './support/offheap.js';
+import { LIBUCP, ROOT } from './support/paths.js';
+import { type Ended, finish } from './support/running.js';
+
+/** An element of the pool that each unmapping takes, and the chunk by which the pool grows. */
+const BYTES_PER_UNMAP = 144;
+const CHUNK_BYTES = 151_552;
+const ITERATIONS = 150_000;
+/** UCX says at these levels whether the hooks that it has put into libc work. */
+const SELF_TEST = { UCX_MEM_LOG_LEVEL: 'debug', UCX_LOG_LEVEL: 'diag' };
+const SELF_TEST_FAILED =
+  /missing installed memory events|failed to install mmap events|rcache failed to install UCM event handler|could not create UCP registration cache/;
+
+/** KiB of anonymous memory by which the loop made the program grow. */
+function grownKib({ stdout }: Ended): number {
+  const at = (when: string) => Number(new RegExp(`^${when} .*anonymous_kib=(\\d+)`, 'm').exec(stdout)?.[1]);
+  return at('after') - at('before');
+}
+
+function expectHooksToWork({ stdout, stderr }: Ended): void {
+  const said = stdout + stderr;
+  expect(said).toContain('mmap installed events test: got 0x300ff out of 0x300ff');
+  expect(said).toContain('mmap existing events test: got 0x200ff out of 0x200ff');
+  expect(said).not.toMatch(SELF_TEST_FAILED);
+}
+
+test('a Python program: the library is first by growth, with 99 % of it, from inside munmap', async (context) => {
+  needs(context, 'ucx', 'python');
+  const dir = channelFolder();
+  const leak = [join(ROOT, 'examples/ucx-rcache/leak.py'), '--seconds', '20', '--rate', '30000'];
+  const running = startOffheap(['run', '--dir', dir, '--quiet', '--', pythonPath(), ...leak]);
+  const [, pidText] = await running.line(/^READY pid=(\d+)/);
+  const pid = Number(pidText);
+  await running.line(/^ +1\.\d s /);
+  const first = await snapshotOf(pid, dir);
+  await running.line(/^ +6\.\d s /);
+  const second = await snapshotOf(pid, dir);
+  running.kill('SIGTERM');
+  await running.ended;
+
+  const [fastest] = [...second.owners].sort((a, b) => b.growthBytesPerMinute - a.growthBytesPerMinute);
+  expect(fastest).toMatchObject({ owner: 'libucs.so.0', kind: 'library' });
+  expect(fastest!.growthBytesPerMinute).toBeGreaterThan(100e6);
+
+  const held = (snapshot: typeof first) => ownerOf(snapshot, 'libucs.so.0', 'library').residentBytes;
+  const grown = second.rss.anonymousBytes - first.rss.anonymousBytes;
+  expect(grown).toBeGreaterThan(10e6);
+  expect((held(second) - held(first)) / grown).toBeGreaterThan(0.99);
+
+  const { callers, triggers, bytes } = ownerOf(second, 'libucs.so.0', 'library');
+  expect(triggers.munmap! / bytes).toBeGreaterThan(0.99);
+  expect(callers['libucm.so.0']! / bytes).toBeGreaterThan(0.99);
+  const chunk = second.mappings.findLast(
+    ({ owner, enclosing }) => owner === 'libucs.so.0' && enclosing === 'munmap',
+  );
+  const functions = functionsOf(second, chunk!.stack);
+  const order = ['ucm_orig_mmap_syscall', 'ucs_rcache_mp_chunk_alloc', 'ucs_mpool_grow', 'ucm_munmap'];
+  expect(functions.filter((name) => order.includes(name!))).toEqual(order);
+  const modules = second.stacks[chunk!.stack]!.map(({ module }) => module);
+  expect(modules.lastIndexOf('libucm.so.0'), 'the interpreter stands below').toBeLessThan(
+    modules.length - 10,
+  );
+  expect(second.completeness).toMatchObject({ mappingEventsLost: 0, unexplainedBytes: 0, degraded: [] });
+});
+
+describe('UCX works as without the tool, wherever it stands', () => {
+  /** The command for `offheap run`, by when UCX is loaded. */
+  const orders: Record<string, () => string[]> = {
+    'opened after the start': () => [buildC('ucx_leak')],
+    'linked with the program': () => [
+      buildC('ucx_leak', {
+        as: 'ucx_leak-linked',
+        flags: ['-Wl,--no-as-needed', LIBUCP, `-Wl,-rpath,${join(LIBUCP, '..')}`],
+      }),
+    ],
+    'preloaded behind the shim': () => ['env', `LD_PRELOAD=${shimPath()}:${LIBUCP}`, buildC('ucx_leak')],
+    'preloaded ahead of the shim': () => ['env', `LD_PRELOAD=${LIBUCP}:${shimPath()}`, buildC('ucx_leak')],
+  };
+
+  test.for(Object.keys(orders))('%s', async (order, context) => {
+    needs(context, 'ucx');
+    const file = join(scratchFolder(), 'snapshot.json');
+    const command = [...orders[order]!(), LIBUCP, String(ITERATIONS)];
+    const [program = ''] = command.slice(-3);
+    const without = await finish(program, command.slice(-2));
+    const ended = await offheap(
+      ['run', '--dir', channelFolder(), '--snapshot', file, '--quiet', '--', ...command],
+      {
+        env: SELF_TEST,
+      },
+    );
+    expect(ended.status).toBe(0);
+    expectHooksToWork(ended);
+    expect(grownKib(without)).toBeGreaterThan(18_000);
+    expect(Math.abs(grownKib(ended) / grownKib(without) - 1)).toBeLessThan(0.02);
+
+    const snapshot = readSnapshot(file);
+    const { bytes, triggers } = ownerOf(snapshot, 'libucs.so.0', 'library');
+    expect(triggers.munmap).toBeGreaterThanOrEqual(ITERATIONS * BYTES_PER_UNMAP);
+    expect(bytes - triggers.munmap!).toBeLessThan(2 * CHUNK_BYTES);
+    const chunk = snapshot.mappings.find(
+      ({ owner, enclosing }) => owner === 'libucs.so.0' && enclosing === 'munmap',
+    );
+    expect(functionsOf(snapshot, chunk!.stack).slice(-5)).toEqual(
+      expect.arrayContaining(['churn_once', 'main', '_start']),
+    );
+    expect(snapshot.completeness).toMatchObject({ mappingEventsLost: 0, truncatedStacks: 0 });
+  });
+});
+
+test('hooks by relocation: named all the same', async (context) => {
+  needs(context, 'ucx');
+  const file = join(scratchFolder(), 'snapshot.json');
+  const command = [buildC('ucx_leak'), LIBUCP, '100000'];
+  const env = { UCX_MEM_MMAP_HOOK_MODE: 'reloc' };
+  const without = await finish(command[0]!, command.slice(1), { env });
+  const ended = await offheap(
+    ['run', '--dir', channelFolder(), '--snapshot', file, '--quiet', '--', ...command],
+    {
+      env,
+    },
+  );
+  expect(ended.status).toBe(0);
+  expect(Math.abs(grownKib(ended) / grownKib(without) - 1)).toBeLessThan(0.02);
+  expect(ownerOf(readSnapshot(file), 'libucs.so.0', 'library').triggers.munmap).toBeGreaterThanOrEqual(
+    100_000 * BYTES_PER_UNMAP,
+  );
+});
+
+test('with UCX deaf, nothing grows', async (context) => {
+  needs(context, 'ucx');
+  const file = join(scratchFolder(), 'snapshot.json');
+  const command = [buildC('ucx_leak'), LIBUCP, String(ITERATIONS)];
+  const ended = await offheap(
+    ['run', '--dir', channelFolder(), '--snapshot', file, '--quiet', '--', ...command],
+    {
+      env: { UCX_MEM_MMAP_HOOK_MODE: 'none' },
+    },
+  );
+  expect(ended.status).toBe(0);
+  expect(grownKib(ended)).toBeLessThan(300);
+  for (const { triggers } of readSnapshot(file).owners) expect(triggers.munmap ?? 0).toBe(0);
+});
+
+describe("Debian's UCX 1.13", () => {
+  test('hooks by rewritten code: works, and does not leak', async (context) => {
+    needs(context, 'debianUcx');
+    const command = [buildC('ucx_leak'), libraryPath('libucp.so.0')!, String(ITERATIONS)];
+    const ended = await offheap(['run', '--dir', channelFolder(), '--', ...command], { env: SELF_TEST });
+    expect(ended.status).toBe(0);
+    expect(ended.stdout + ended.stderr).not.toMatch(SELF_TEST_FAILED);
+    expect(grownKib(ended)).toBeLessThan(1000);
+    expect(ended.stderr).toMatch(/mapping events, none lost/);
+  });
+
+  test('hooks by relocation hang by themselves, with the shim as without', async (context) => {
+    needs(context, 'debianUcx');
+    const command = ['timeout', '-s', 'KILL', '4', buildC('ucx_leak'), libraryPath('libucp.so.0')!, '1000'];
+    const env = { UCX_MEM_MMAP_HOOK_MODE: 'reloc' };
+    const without = await finish(command[0]!, command.slice(1), { env });
+    const ended = await offheap(['run', '--dir', channelFolder(), '--quiet', '--', ...command], { env });
+    expect([ended.status, ended.stdout.includes('READY')]).toEqual([
+      without.status ?? 128 + 9,
+      without.stdout.includes('READY'),
+    ]);
+  });
+});
