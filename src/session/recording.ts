@@ -44,7 +44,6 @@ export class ProcessRecording implements DrainHandler {
   #ledger: MappingLedger;
   #sites: SiteTable;
   #inherits: boolean;
-  #seedsLeft: number;
   #seedReached = 0;
   /** Events before this position are in the checkpoint that we started from. */
   #knownBefore = 0;
@@ -67,7 +66,6 @@ export class ProcessRecording implements DrainHandler {
     this.parent = header.parentChannelId === null ? undefined : options.recordingOf?.(header.parentChannelId);
     const inherited = this.parent?.takeForkPoint(header.parentPosition);
     this.#inherits = inherited !== undefined;
-    this.#seedsLeft = header.seedEvents;
     const saved = this.#checkpointFile.read(this.drain.position);
     this.#ledger = saved?.ledger ?? inherited?.ledger ?? new MappingLedger();
     this.#sites = saved?.sites ?? inherited?.sites ?? new SiteTable();
@@ -75,7 +73,6 @@ export class ProcessRecording implements DrainHandler {
       this.events = saved.events;
       this.#knownBefore = saved.position;
       this.#moduleLog.replay(saved.modules);
-      this.#seedsLeft = 0;
       this.#inherits = false;
     } else if (this.drain.position > 0) {
       this.outOfStep = true;
@@ -117,7 +114,7 @@ export class ProcessRecording implements DrainHandler {
       this.#rememberFork(event.position);
       return;
     }
-    if (event.operation === 'seed' && this.#inherits) this.#dropGapBefore(event);
+    if (this.#inherits) this.#dropLeftBehind(event);
     this.apply(event);
   }
 
@@ -168,14 +165,19 @@ export class ProcessRecording implements DrainHandler {
     }
   }
 
-  /** A forked child has what its seeds show and no more: some ranges stay behind (MADV_DONTFORK). */
-  #dropGapBefore(seed: MappingEvent): void {
-    const [start, bytes] = seed.args;
-    if (start > this.#seedReached) this.#release(seed, this.#seedReached, start);
+  /**
+   * A forked child has what its seeds show and no more: some ranges stay behind (MADV_DONTFORK). The seeds come in
+   * address order before all other events; how many there are the header can't say while they are being written.
+   */
+  #dropLeftBehind(event: MappingEvent): void {
+    if (event.operation !== 'seed') {
+      this.#inherits = false;
+      this.#release(event, this.#seedReached, 2 ** 47);
+      return;
+    }
+    const [start, bytes] = event.args;
+    if (start > this.#seedReached) this.#release(event, this.#seedReached, start);
     this.#seedReached = start + bytes;
-    if (--this.#seedsLeft > 0) return;
-    this.#inherits = false;
-    this.#release(seed, this.#seedReached, 2 ** 47);
   }
 
   #release(like: MappingEvent, start: number, end: number): void {
