@@ -22,21 +22,18 @@ export function runReport(session: LaunchedSession): string {
     .slice(0, GROWING_SHOWN);
   const others = children.filter((child) => !growing.includes(child));
   const sections = [
-    isEmpty(own) ? reasons(own) : reportTable(own, style),
+    // Why there is nothing was said at the start; an empty table would only hide it.
+    isEmpty(own) ? '' : reportTable(own, style),
     ...growing.map((child) => reportTable(child, style)),
     childLines(others, session.forgottenChildren(), style.columns).join('\n'),
   ];
+  const said = sections.filter((section) => section !== '').join('\n\n');
   // The command's own last line stands above.
-  return `\n${sections.filter((section) => section !== '').join('\n\n')}\n`;
+  return said === '' ? '' : `\n${said}\n`;
 }
 
 function isEmpty({ completeness, owners }: Overview): boolean {
   return completeness.mappingEvents === 0 && owners.length === 0;
-}
-
-/** An empty table would only hide why it is empty. */
-function reasons({ completeness }: Overview): string {
-  return completeness.degraded.map((reason) => `offheap: ${printable(reason)}`).join('\n');
 }
 
 function childLines(children: readonly Overview[], forgotten: number, columns: number): string[] {

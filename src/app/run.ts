@@ -38,6 +38,8 @@ export async function run(command: string, args: string[], options: RunOptions):
       ...(options.dir === undefined ? {} : { dir: options.dir }),
     });
     signals.to((signal) => session.kill(signal));
+    // Said now: whoever starts a server would learn it only when that ends.
+    if (session.problem !== undefined && !options.quiet) complain(session.problem);
     flamegraphs.answer(session);
     session.on('child', (child) => flamegraphs.answer(child));
     return await collect(session, options);

@@ -22,6 +22,8 @@ export interface LaunchOptions {
 
 export interface LaunchedSession extends Session {
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  /** Why nothing is recorded of the command, where nothing is: one line. */
+  readonly problem: string | undefined;
   kill(signal: NodeJS.Signals): void;
   /** The processes that this one and its children have started, oldest first. Of hundreds of ended ones those stay that held most. */
   children(): Session[];

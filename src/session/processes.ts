@@ -5,10 +5,13 @@ export interface ProcessEntry {
   pid: number;
   parentPid: number;
   command: string[];
-  /** `exited` said goodbye, `killed` did not; after exec the old program's channel counts as exited. */
-  state: 'running' | 'exited' | 'killed';
-  /** RFC 3339. */
-  startedAt: string;
+  /**
+   * `exited` said goodbye, `killed` did not; after exec the old program's channel counts as exited. `unreadable`: see
+   * `problem`.
+   */
+  state: 'running' | 'exited' | 'killed' | 'unreadable';
+  /** RFC 3339; null where the channel does not say. */
+  startedAt: string | null;
   /** Path of the channel. */
   channel: string;
   /** Who collects it now. */
@@ -24,7 +27,8 @@ export function listProcesses(directory: string = defaultDirectory()): ProcessEn
     parentPid: entry.header?.parentProcessId ?? 0,
     command: entry.command,
     state: stateOf(entry),
-    startedAt: new Date(Number((entry.header?.startUnixNs ?? 0n) / 1_000_000n)).toISOString(),
+    startedAt:
+      entry.header === null ? null : new Date(Number(entry.header.startUnixNs / 1_000_000n)).toISOString(),
     channel: entry.path,
     collectorPid: entry.header?.consumerLock || null,
     problem: entry.error?.message ?? null,
@@ -32,6 +36,7 @@ export function listProcesses(directory: string = defaultDirectory()): ProcessEn
 }
 
 function stateOf({ state, header }: ChannelEntry): ProcessEntry['state'] {
+  if (state === 'unreadable') return state;
   if (state === 'running' || state === 'stopped') return 'running';
   return state === 'replaced' || header?.state === 'exited' ? 'exited' : 'killed';
 }

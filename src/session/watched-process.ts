@@ -99,6 +99,10 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     return this.snapshot().owners.reduce((total, { bytes }) => total + bytes, 0);
   }
 
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
   /** Why nothing is recorded, where nothing is. */
   set problem(reason: string) {
     this.#problem = reason;
