@@ -56,6 +56,12 @@ export function buildC(name: string, { flags = [] as string[], as = name } = {})
   ]);
 }
 
+/** Compiles `test/targets/NAME.cc`; returns the program's path. */
+export function buildCxx(name: string): string {
+  const file = source(`${name}.cc`);
+  return make(build(name), [file], (into) => [process.env.CXX ?? 'c++', [...C_FLAGS, '-o', into, file]]);
+}
+
 /** Compiles `test/targets/NAME.c` into a shared library, `NAME.so` or another file name; returns its path. */
 export function buildSharedC(name: string, { flags = [] as string[], as = `${name}.so` } = {}): string {
   const file = source(`${name}.c`);

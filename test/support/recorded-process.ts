@@ -1,6 +1,6 @@
 import type { Snapshot } from '../../src/report/schema.js';
 import { Attributions } from '../../src/session/attributions.js';
-import { CodeMap } from '../../src/session/code-map.js';
+import { CodeMap, stackNumber } from '../../src/session/code-map.js';
 import { ProcessFacts } from '../../src/session/process-facts.js';
 import { ProcessRecording, type RecordingOptions } from '../../src/session/recording.js';
 import { ResidencySampler } from '../../src/session/residency-sampler.js';
@@ -25,6 +25,8 @@ class CountingRecording extends ProcessRecording {
   readonly calls: Record<string, RecordedCount> = {};
   readonly ownMappings: OwnMapping[] = [];
   truncatedStacks = 0;
+  /** Stacks of all calls, those that left nothing behind too: nodes of the stack tree. */
+  readonly stacks = new Set<number>();
 
   override event(event: MappingEvent): void {
     this.#count(event);
@@ -38,6 +40,7 @@ class CountingRecording extends ProcessRecording {
       return;
     }
     if (operation === 'seed' || operation === 'fork') return;
+    this.stacks.add(event.stack);
     if (event.stackTruncated && phase !== 'end' && phase !== 'failed') this.truncatedStacks++;
     this.calls[operation] ??= { ok: 0, failed: 0 };
     const count = this.calls[operation];
@@ -80,6 +83,13 @@ export class RecordedProcess {
 
   get calls(): Readonly<Record<string, RecordedCount>> {
     return this.recording.calls;
+  }
+
+  /** The functions of each distinct stack that was captured, leaf first; unnamed ones by their module. */
+  stacks(): string[][] {
+    return [...this.recording.stacks].map((node) =>
+      this.#code.frames(stackNumber(node, 0)).map((frame) => frame.function ?? `[${frame.module}]`),
+    );
   }
 
   snapshot(): Snapshot {

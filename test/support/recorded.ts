@@ -125,11 +125,14 @@ export async function run(command: string, args: string[] = [], options: RunOpti
 export async function record(
   command: string,
   args: string[] = [],
-  { env = {}, ...options }: RunOptions = {},
+  { env = {}, preload = [], ...options }: RunOptions & { preload?: string[] } = {},
 ): Promise<{ recorder: Recorder; run: Run; main: RecordedProcess }> {
   const recorder = new Recorder();
   try {
-    const ended = await run(command, args, { ...options, env: { ...recorder.environment(), ...env } });
+    const ended = await run(command, args, {
+      ...options,
+      env: { ...recorder.environment({ preload }), ...env },
+    });
     recorder.finish();
     const main = recorder.of(ended.pid).at(-1);
     if (main === undefined) throw new Error(`${command} left no channel\n${ended.stderr}`);
