@@ -75,7 +75,7 @@ export function program(): Command {
   onProcess('flamegraph', 'flame graph of live bytes')
     .argument('<pid>', 'the process', processId)
     .option('-o, --output <file>', 'write it there (.html, .svg, .folded)', flamegraphFile)
-    .option('--growth', 'of what grew since the last mark')
+    .option('--growth', 'of what grew since the last mark, which offheap eval PID "mark()" sets')
     .action(flamegraph);
   onProcess('repl', 'JavaScript prompt about a process')
     .argument('[pid]', 'the process; default: the only one', processId)

@@ -32,8 +32,10 @@ function frameElement({ node, depth, startBytes }: Box, total: number, y: number
 }
 
 /** Which library it is, is what most people look for: said wherever it fits. */
-function moduleSpan({ kind, detail }: FlameNode): string {
+function moduleSpan({ kind, name, detail }: FlameNode): string {
   if (kind === 'process' || kind === 'enclosed' || kind === 'unknown') return '';
+  // A function without a name goes by its module's.
+  if (name.startsWith(`${detail}+`)) return '';
   return `<tspan class="module" dx="8">${escapeMarkup(detail)}</tspan>`;
 }
 
