@@ -55,7 +55,8 @@ function compile() {
   return program;
 }
 
-const mebibytes = (bytes) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
+/** Decimal, as in the report's table. */
+const megabytes = (bytes) => `${(bytes / 1e6).toFixed(0)} MB`;
 
 /** The operation inside which most of the owner's bytes were mapped. */
 function mainTrigger(owner) {
@@ -80,7 +81,7 @@ if (first?.owner !== LEAKING_LIBRARY) {
   );
 }
 console.log(
-  `demo: ${first.owner} holds ${mebibytes(first.residentBytes)}, mapped inside ${mainTrigger(first)}, ` +
-    `and grows by ${mebibytes(first.growthBytesPerMinute)} a minute.`,
+  `demo: ${first.owner} holds ${megabytes(first.residentBytes)}, mapped inside ${mainTrigger(first)}, ` +
+    `and grows by ${megabytes(first.growthBytesPerMinute)} a minute.`,
 );
 console.log(`demo: flame graph: ${flamegraph}`);
