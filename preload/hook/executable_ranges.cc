@@ -2,6 +2,21 @@
 
 namespace offheap::hook {
 
+namespace {
+
+// Readers look while a writer shifts the list. [ranges] A reader that sees anything of a write sees its odd
+// version too: the writer's stores are releases, the reader's loads acquires. The writer alone reads as it
+// likes.
+uint64_t load(const uint64_t& value) { return __atomic_load_n(&value, __ATOMIC_ACQUIRE); }
+void store(uint64_t* to, uint64_t value) { __atomic_store_n(to, value, __ATOMIC_RELEASE); }
+
+}  // namespace
+
+void ExecutableRanges::put(uint32_t at, uint64_t start, uint64_t end) {
+    store(&ranges_[at].start, start);
+    store(&ranges_[at].end, end);
+}
+
 bool ExecutableRanges::begin_write() {
     uint32_t version = __atomic_load_n(&version_, __ATOMIC_RELAXED);
     if ((version & 1) != 0) return false;
@@ -19,7 +34,7 @@ uint32_t ExecutableRanges::first_ending_behind(uint64_t address, uint32_t count)
     uint32_t high = count;
     while (low < high) {
         const uint32_t middle = (low + high) / 2;
-        if (ranges_[middle].end > address) {
+        if (load(ranges_[middle].end) > address) {
             high = middle;
         } else {
             low = middle + 1;
@@ -33,9 +48,9 @@ bool ExecutableRanges::add(uint64_t start, uint64_t end) {
     const uint32_t at = first_ending_behind(start, count_);
     const bool fits = count_ < kCapacity && (at == count_ || ranges_[at].start >= end);
     if (fits) {
-        for (uint32_t i = count_; i > at; --i) ranges_[i] = ranges_[i - 1];
-        ranges_[at] = {start, end};
-        ++count_;
+        for (uint32_t i = count_; i > at; --i) put(i, ranges_[i - 1].start, ranges_[i - 1].end);
+        put(at, start, end);
+        __atomic_store_n(&count_, count_ + 1, __ATOMIC_RELEASE);
     }
     end_write();
     return fits;
@@ -45,10 +60,11 @@ bool ExecutableRanges::remove(uint64_t start, uint64_t end) {
     if (!overlaps(start, end) || !begin_write()) return false;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count_; ++i) {
-        if (ranges_[i].end <= start || ranges_[i].start >= end) ranges_[kept++] = ranges_[i];
+        const Range range = ranges_[i];
+        if (range.end <= start || range.start >= end) put(kept++, range.start, range.end);
     }
     const bool removed = kept != count_;
-    count_ = kept;
+    __atomic_store_n(&count_, kept, __ATOMIC_RELEASE);
     end_write();
     return removed;
 }
@@ -56,10 +72,9 @@ bool ExecutableRanges::remove(uint64_t start, uint64_t end) {
 bool ExecutableRanges::overlaps(uint64_t start, uint64_t end) const {
     for (int attempt = 0; attempt < 8; ++attempt) {
         const uint32_t before = __atomic_load_n(&version_, __ATOMIC_ACQUIRE);  // [ranges]
-        const uint32_t count = count_ < kCapacity ? count_ : kCapacity;
+        const uint32_t count = __atomic_load_n(&count_, __ATOMIC_ACQUIRE);
         const uint32_t at = first_ending_behind(start, count);
-        const bool found = at < count && ranges_[at].start < end;
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        const bool found = at < count && load(ranges_[at].start) < end;
         if ((before & 1) == 0 && __atomic_load_n(&version_, __ATOMIC_RELAXED) == before) return found;
     }
     return true;  // a writer is at work: a needless new generation is harmless, a missed one is not

@@ -26,6 +26,7 @@ class ExecutableRanges {
     };
 
     uint32_t first_ending_behind(uint64_t address, uint32_t count) const;
+    void put(uint32_t at, uint64_t start, uint64_t end);
     bool begin_write();
     void end_write();
 
