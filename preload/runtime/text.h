@@ -30,7 +30,7 @@ inline const char* base_name(const char* path) {
     return base;
 }
 
-// Decimal or, with a 0x prefix, hexadecimal; false when anything else stands there.
+// Decimal or, with a 0x prefix, hexadecimal; false when anything else stands there or it is too large.
 inline bool parse_number(const char* text, uint64_t* value) {
     uint64_t result = 0;
     unsigned base = 10;
@@ -45,7 +45,8 @@ inline bool parse_number(const char* text, uint64_t* value) {
         } else {
             return false;
         }
-        result = result * base + digit;
+        if (__builtin_mul_overflow(result, base, &result) || __builtin_add_overflow(result, digit, &result))
+            return false;
     }
     *value = result;
     return true;
