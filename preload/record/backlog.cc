@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include "native/wire/ring.h"
+#include "preload/record/mapping_index.h"
 #include "preload/runtime/clock.h"
 #include "preload/runtime/raw_syscall.h"
 
@@ -15,52 +16,41 @@ using wire::Phase;
 
 namespace {
 
-constexpr uint32_t kIndexEntries = 1u << 16;
 constexpr uint32_t kMaxFailures = 64;
 constexpr uint64_t kManyCancelled = 8192;
 constexpr uint64_t kCollectorAliveNs = 2'000'000'000;
+constexpr uint64_t kLargestPageBytes = 1ULL << 30;
 
 Operation operation(const Event& event) { return static_cast<Operation>(event.operation); }
 Phase phase(const Event& event) { return static_cast<Phase>(event.phase); }
-uint64_t pages(uint64_t bytes) { return (bytes + 4095) / 4096; }
+uint64_t round_up(uint64_t bytes, uint64_t unit) { return (bytes + unit - 1) & ~(unit - 1); }
 
-// Where the live mapping that begins at an address stands in the backlog. A hint: what it forgets is merely
-// not cancelled. Private to this process and guarded by the channel's consumer lock.
+// Private to this process and guarded by the channel's consumer lock.
 struct Index {
-    struct Entry {
-        uint32_t epoch;
-        uint32_t slot;
-    };
-    Entry* entries = nullptr;
-    uint32_t epoch = 1;  // raised to forget everything
+    MappingIndex* mappings = nullptr;
     uint64_t channel_id = 0;
-    uint64_t salt = 0;
     uint64_t cancelled = 0;  // records in the backlog that await a squeeze
-
-    Entry& at(uint64_t address) const {
-        const uint64_t hash = (address >> 12 ^ salt) * 0x9e3779b97f4a7c15ULL;
-        return entries[hash >> 48 & (kIndexEntries - 1)];
-    }
-    void forget() { ++epoch; }
-    void set(uint64_t address, uint32_t slot) { at(address) = {epoch, slot}; }
+    uint64_t stuck_at = 0;   // position + 1 of the event that found the backlog full
 };
 Index index;
 
 bool have_index(Channel& channel, OwnedRange* own_mapping) {
-    if (index.entries == nullptr) {
-        constexpr uint64_t bytes = kIndexEntries * sizeof(Index::Entry);
+    if (index.mappings == nullptr) {
+        constexpr uint64_t bytes = sizeof(MappingIndex);
         const long address =
             raw_syscall(kSysMmap, 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (is_error(address)) return false;
-        index.entries = reinterpret_cast<Index::Entry*>(address);
+        index.mappings = reinterpret_cast<MappingIndex*>(address);
+        index.mappings->clear();
         *own_mapping = {static_cast<uint64_t>(address), bytes};
     }
     // A child after fork has a channel of its own, and a collector may have emptied the backlog.
     const wire::Header* header = channel.header();
     if (index.channel_id != header->channel_id || header->backlog_used == 0) {
-        index.forget();
+        index.mappings->clear();
         index.channel_id = header->channel_id;
         index.cancelled = 0;
+        index.stuck_at = 0;
     }
     return true;
 }
@@ -72,24 +62,28 @@ class Backlog {
           header_(channel.header()),
           events_(reinterpret_cast<Event*>(channel.address() + header_->backlog_offset)) {}
 
-    // When there may be too little room, or most of what is held says nothing any more.
+    bool has_room(uint64_t coming) const {
+        return header_->backlog_capacity - header_->backlog_used >= coming;
+    }
+
+    // When most of what is held says nothing any more, or room is needed and there is some to be won.
     bool wants_squeeze(uint64_t coming) const {
-        return header_->backlog_capacity - header_->backlog_used < coming ||
+        if (index.cancelled == 0) return false;
+        return !has_room(coming) ||
                (index.cancelled > kManyCancelled && index.cancelled > header_->backlog_used / 2);
     }
 
-    // Drops what was cancelled and what cancels now, in place and in order: were we killed half-way, the
-    // reader would see some events twice, with sequences that don't rise, and skip those.
+    // Drops what was cancelled, in place and in order: were we killed half-way, the reader would see some
+    // events twice, with sequences that don't rise, and skip those.
     void squeeze() {
         const uint64_t used = header_->backlog_used;
-        index.forget();
+        index.mappings->clear();
         index.cancelled = 0;
-        index.salt += 0x51ed270b;  // other collisions than last time
         uint64_t kept = 0;
         for (uint64_t i = 0; i < used; ++i) {
             const Event event = events_[i];
             if (operation(event) == Operation::kNone || cancels(event)) continue;
-            events_[kept] = event;
+            if (kept != i) put(kept, event);
             remember(event, static_cast<uint32_t>(kept));
             ++kept;
         }
@@ -111,12 +105,23 @@ class Backlog {
         if (slot >= header_->backlog_capacity || !channel_.reserve_backlog(slot)) return false;
         events_[slot] = event;
         if (!may_cancel) events_[slot].flags |= wire::kFlagNotCancelled;
-        remember(event, static_cast<uint32_t>(slot));
+        remember(events_[slot], static_cast<uint32_t>(slot));
         __atomic_store_n(&header_->backlog_used, slot + 1, __ATOMIC_RELEASE);
         return true;
     }
 
   private:
+    // Over a record that a reader may still see: were we killed half-way, it would find this one's sequence
+    // with the other's fields. Without a sequence it finds nothing there.
+    void put(uint64_t slot, const Event& event) {
+        auto* to = reinterpret_cast<uint64_t*>(&events_[slot]);
+        const auto* from = reinterpret_cast<const uint64_t*>(&event);
+        __atomic_store_n(&to[0], 0, __ATOMIC_RELAXED);
+        for (uint32_t word = 1; word < sizeof(Event) / 8; ++word)
+            __atomic_store_n(&to[word], from[word], __ATOMIC_RELEASE);
+        __atomic_store_n(&to[0], from[0], __ATOMIC_RELEASE);
+    }
+
     // The usual case, a mapping given back soon, then takes no room at all.
     void drop_cancelled_end() {
         uint64_t used = header_->backlog_used;
@@ -125,6 +130,32 @@ class Backlog {
             --index.cancelled;
         }
         __atomic_store_n(&header_->backlog_used, used, __ATOMIC_RELEASE);
+    }
+
+    void drop(const IndexedMapping& mapping) {
+        events_[mapping.slot].operation = static_cast<uint8_t>(Operation::kNone);
+        ++index.cancelled;
+        ++header_->events_cancelled;
+    }
+
+    // [start, end) changes in a way that leaves its mappings as they are or cuts them: none may be dropped.
+    void forget(uint64_t start, uint64_t end) {
+        IndexedMapping mapping;
+        while (index.mappings->take_overlapping(start, end, &mapping)) {
+        }
+    }
+
+    // [start, end) is released or mapped anew: mappings that lie wholly inside say nothing any more. True
+    // when it was exactly one, and without it all is as if neither had been.
+    bool supersede(uint64_t start, uint64_t end) {
+        bool exactly = false;
+        IndexedMapping mapping;
+        while (index.mappings->take_overlapping(start, end, &mapping)) {
+            if (mapping.start < start || mapping.end > end) continue;
+            drop(mapping);
+            exactly = mapping.start == start && mapping.end == end && mapping.alone != 0;
+        }
+        return exactly;
     }
 
     static bool is_of_no_consequence(const Event& event) {
@@ -137,34 +168,44 @@ class Backlog {
     bool cancels(const Event& event) {
         if (operation(event) != Operation::kMunmap || phase(event) != Phase::kBegin) return false;
         if ((event.flags & wire::kFlagNotCancelled) != 0) return false;
-        Index::Entry& entry = index.at(event.arg0);
-        if (entry.epoch != index.epoch || entry.slot >= header_->backlog_used) return false;
-        Event& mapped = events_[entry.slot];
-        if (operation(mapped) != Operation::kMmap || mapped.result != event.arg0) return false;
-        if (pages(mapped.arg1) != pages(event.arg1)) return false;
-        mapped.operation = static_cast<uint8_t>(Operation::kNone);
-        ++index.cancelled;
-        entry.epoch = 0;
-        header_->events_cancelled += 2;
+        if (!supersede(event.arg0, event.arg0 + round_up(event.arg1, wire::kPageBytes))) return false;
+        ++header_->events_cancelled;
         return true;
     }
 
     void remember(const Event& event, uint32_t slot) {
         switch (operation(event)) {
             case Operation::kMmap: {
-                constexpr uint64_t kHugePages = MAP_HUGETLB;
-                if ((event.arg3 & MAP_FIXED) != 0) {
-                    index.forget();  // it may lie inside a mapping whose unmapping must then stay
-                } else if ((event.arg3 & kHugePages) == 0 && event.text == 0) {
-                    index.set(event.result, slot);
+                if (is_error(static_cast<long>(event.result))) return;
+                const bool huge = (event.arg3 & MAP_HUGETLB) != 0;
+                const uint64_t start = event.result;
+                const uint64_t end =
+                    start + round_up(event.arg1, huge ? kLargestPageBytes : wire::kPageBytes);
+                const bool fixed = (event.arg3 & MAP_FIXED) != 0;
+                if (fixed && !huge) {
+                    supersede(start, end);
+                } else {
+                    forget(start, end);
                 }
+                // Of executable files the reader wants to know for the sake of the code that they brought.
+                if (!huge && event.text == 0) index.mappings->insert({start, end, slot, !fixed});
                 return;
             }
-            case Operation::kMremap:
-            case Operation::kShmat:
-            case Operation::kShmdt:
+            case Operation::kMunmap:
             case Operation::kRemapFilePages:
-                index.forget();
+                forget(event.arg0, event.arg0 + round_up(event.arg1, wire::kPageBytes));
+                return;
+            case Operation::kMremap:
+                forget(event.arg0, event.arg0 + round_up(event.arg1, wire::kPageBytes));
+                if (phase(event) == Phase::kEnd)
+                    forget(event.result, event.result + round_up(event.arg2, kLargestPageBytes));
+                return;
+            case Operation::kShmat:
+                if (event.extra == 0) {
+                    index.mappings->clear();
+                } else {
+                    forget(event.result, event.result + round_up(event.extra, kLargestPageBytes));
+                }
                 return;
             default:
                 return;
@@ -201,6 +242,12 @@ bool move_to_backlog(Channel& channel) {
     wire::Header* header = channel.header();
     const uint64_t tail = __atomic_load_n(&header->ring_tail, __ATOMIC_RELAXED);
     const uint64_t head = __atomic_load_n(&header->ring_head, __ATOMIC_RELAXED);
+    // Another thread was here between the caller's look at the ring and ours.
+    if (head - tail < header->ring_capacity) return true;
+    Backlog backlog(channel);
+    // A full backlog changes only by what a collector does: looking through the ring for every event that is
+    // lost would slow the target down for nothing.
+    if (index.stuck_at == tail + 1 && !backlog.has_room(1)) return false;
     // The newest quarter stays: a release in it may still be taken back by an event that hasn't come.
     const uint64_t end = head - header->ring_capacity / 4;
     Failures failures;
@@ -209,13 +256,15 @@ bool move_to_backlog(Channel& channel) {
         if (wire::is_committed(event, position) && phase(*event) == Phase::kFailed)
             failures.add(event->refers_to);
     }
-    Backlog backlog(channel);
     if (backlog.wants_squeeze(end - tail)) backlog.squeeze();
     uint64_t position = tail;
     for (; position < end; ++position) {
         const Event* event = wire::event_at(header, position);
         if (!wire::is_committed(event, position)) break;  // a thread is just writing it
-        if (!backlog.take(*event, !failures.holds(position))) break;
+        if (!backlog.take(*event, !failures.holds(position))) {
+            index.stuck_at = position + 1;
+            break;
+        }
         // Before the slot is freed: a reader starts at the later of the two, so that nothing is read twice.
         __atomic_store_n(&header->backlog_position, position + 1, __ATOMIC_RELEASE);
     }
