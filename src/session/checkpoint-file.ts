@@ -32,7 +32,8 @@ export class CheckpointFile {
     this.#path = `${channelPath}.ledger`;
   }
 
-  write({ position, events, ledger, sites, modules }: Checkpoint): void {
+  /** False where there is no room for it, or no permission. */
+  write({ position, events, ledger, sites, modules }: Checkpoint): boolean {
     const ledgerPart = ledger.serialize();
     const sitesPart = sites.serialize();
     const head: Head = {
@@ -45,10 +46,15 @@ export class CheckpointFile {
     };
     // Renamed into place: whoever reads finds the old one or the new one, never half of one.
     const fresh = `${this.#path}.new`;
-    writeFileSync(fresh, Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), ledgerPart, sitesPart]), {
-      mode: 0o600,
-    });
-    renameSync(fresh, this.#path);
+    const bytes = Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), ledgerPart, sitesPart]);
+    try {
+      writeFileSync(fresh, bytes, { mode: 0o600 });
+      renameSync(fresh, this.#path);
+      return true;
+    } catch {
+      rmSync(fresh, { force: true });
+      return false;
+    }
   }
 
   /**

@@ -20,6 +20,8 @@ interface ForkPoint {
 const FORK_POINTS_KEPT = 8;
 /** Share of the collector's time that checkpoints may take; beyond it history is at risk and `unsaved` says so. */
 const CHECKPOINT_TIME_SHARE = 0.1;
+/** What they may take beside: a program that starts maps its libraries in one go, and a short life has no share yet. */
+const CHECKPOINT_BURST_MS = 500;
 
 export interface RecordingOptions {
   elfStore?: ElfStore;
@@ -35,7 +37,9 @@ export class ProcessRecording implements DrainHandler {
   readonly parent: ProcessRecording | undefined;
   /** Events were lost since the ledger was last brought in line with the kernel. */
   outOfStep = false;
-  /** Checkpoints took too long to be written: were this collector killed, the next one would not know the past. */
+  /** What was known before this collector began, it does not know: the one before it left no checkpoint. */
+  lacksHistory = false;
+  /** Checkpoints could not be written: were this collector killed, the next one would not know the past. */
   unsaved = false;
   events = 0;
   readonly #moduleLog: ModuleLog;
@@ -66,7 +70,8 @@ export class ProcessRecording implements DrainHandler {
     this.parent = header.parentChannelId === null ? undefined : options.recordingOf?.(header.parentChannelId);
     const inherited = this.parent?.takeForkPoint(header.parentPosition);
     this.#inherits = inherited !== undefined;
-    const saved = this.#checkpointFile.read(this.drain.position);
+    // With a backlog the ring begins behind the checkpoint: what lies between them is in the backlog.
+    const saved = this.#checkpointFile.read(header.backlogUsed > 0 ? 0 : this.drain.position);
     this.#ledger = saved?.ledger ?? inherited?.ledger ?? new MappingLedger();
     this.#sites = saved?.sites ?? inherited?.sites ?? new SiteTable();
     if (saved !== undefined) {
@@ -74,8 +79,9 @@ export class ProcessRecording implements DrainHandler {
       this.#knownBefore = saved.position;
       this.#moduleLog.replay(saved.modules);
       this.#inherits = false;
-    } else if (this.drain.position > 0) {
+    } else if (this.drain.position > 0 && header.backlogUsed === 0) {
       this.outOfStep = true;
+      this.lacksHistory = true;
     }
   }
 
@@ -129,22 +135,34 @@ export class ProcessRecording implements DrainHandler {
   }
 
   checkpoint(position: number): void {
-    const started = performance.now();
-    const share = this.#checkpointMs / Math.max(1, started - this.#startedMs);
-    if (share < CHECKPOINT_TIME_SHARE) {
-      this.#checkpointFile.write(this.#state(position));
-      this.unsaved = false;
-    } else {
-      this.#checkpointFile.remove();
-      this.unsaved = true;
-    }
+    this.unsaved = !this.#mayWrite() || !this.#writeCheckpoint(position);
+    // What is there tells of a moment that the ring no longer reaches back to.
+    if (this.unsaved) this.#checkpointFile.remove();
     this.drain.confirm(position);
-    this.#checkpointMs += performance.now() - started;
+  }
+
+  /** Makes up for checkpoints that were left out, once there is time for one. */
+  catchUp(): void {
+    if (!this.unsaved || !this.#mayWrite() || !this.#writeCheckpoint(this.drain.position)) return;
+    this.drain.confirm(this.drain.position);
+    this.unsaved = false;
   }
 
   /** Stops reading; what was not confirmed stays in the channel for the next collector. */
   close(): void {
     this.drain.close();
+  }
+
+  #mayWrite(): boolean {
+    const elapsedMs = performance.now() - this.#startedMs;
+    return this.#checkpointMs < CHECKPOINT_BURST_MS + CHECKPOINT_TIME_SHARE * elapsedMs;
+  }
+
+  #writeCheckpoint(position: number): boolean {
+    const started = performance.now();
+    const written = this.#checkpointFile.write(this.#state(position));
+    this.#checkpointMs += performance.now() - started;
+    return written;
   }
 
   #state(position: number): Checkpoint {

@@ -201,7 +201,12 @@ function completenessOf(sources: SnapshotSources, unexplainedBytes: number): Com
   const { header, drain } = recording;
   const sites = drain.channel.sites();
   if (recording.unsaved) {
-    reasons.push('events come too fast to be saved; a collector started anew would not know the past');
+    reasons.push('checkpoints lack time or space; a collector started anew would not know the past');
+  }
+  if (recording.lacksHistory) {
+    reasons.push(
+      'an earlier collector was killed before it saved what it knew; older mappings have no stack',
+    );
   }
   if (recording.outOfStep) reasons.push('events were lost, and the ledger may differ from the kernel');
   const { contradictions, unmatched, unplaced } = recording.ledger.counters;

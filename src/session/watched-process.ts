@@ -10,6 +10,7 @@ import { OffheapError } from '../wire/error.js';
 import { Attributions } from './attributions.js';
 import { CodeMap } from './code-map.js';
 import { bringInStep } from './in-step.js';
+import { learnCode } from './learn-code.js';
 import type { Ended, ProcessFacts } from './process-facts.js';
 import { ProcessRecording, type RecordingOptions } from './recording.js';
 import { ResidencySampler } from './residency-sampler.js';
@@ -127,6 +128,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
         return recording.drain.ended;
       },
     };
+    if (recording.lacksHistory) learnCode(recording, this.pid);
     this.poll();
     this.#sample();
     this.#poller = new Poller(pollable, (error) => this.#onEnd(error));
@@ -139,6 +141,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     if (recording === undefined || recording.drain.ended) return 0;
     const { events, lost } = recording.drain.poll(recording);
     if (lost > 0) this.emit('gap', { reason: `${lost} events were lost`, bytes: 0 });
+    if (events === 0) recording.catchUp();
     if (recording.outOfStep && this.#facts.isRunning()) bringInStep(recording, this.pid);
     const requests = recording.header.flamegraphRequests;
     if (requests > this.#flamegraphRequests) {
