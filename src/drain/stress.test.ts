@@ -19,12 +19,18 @@ beforeAll(() => {
   execFileSync('g++', ['-std=c++20', '-O2', '-pthread', '-I', root, '-o', producer, source]);
 });
 
-afterAll(() => rmSync(folder, { recursive: true }));
+const producers: ChildProcess[] = [];
+
+afterAll(() => {
+  for (const child of producers) child.kill('SIGKILL');
+  rmSync(folder, { recursive: true });
+});
 
 async function start(path: string, ringEvents: number, threads: number, records: number) {
   const child = spawn(producer, [path, ringEvents, threads, records].map(String), {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  producers.push(child);
   await once(child.stdout, 'data');
   return child;
 }

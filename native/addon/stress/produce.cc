@@ -8,10 +8,12 @@
 // ring is waited for. Prints "ready" when the channel can be opened.
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <thread>
@@ -106,6 +108,8 @@ void produce(Header* header, uint32_t thread, uint64_t records) {
 }  // namespace
 
 int main(int, char** arguments) {
+    // A test that fails leaves nobody to read: the producers must not spin on for ever.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     Header* header = create(arguments[1], strtoull(arguments[2], nullptr, 10));
     const auto count = static_cast<uint32_t>(strtoul(arguments[3], nullptr, 10));
     const uint64_t records = strtoull(arguments[4], nullptr, 10);
