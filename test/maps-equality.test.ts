@@ -17,6 +17,8 @@ interface Program {
   needs?: Need[];
   command: () => string[];
   preload?: () => string[];
+  /** Leaves calls by siglongjmp before their result is recorded: what they mapped stays unexplained. */
+  abandonsCalls?: boolean;
 }
 
 const churn = (): string[] => [buildC('malloc_churn'), '4', '400000'];
@@ -24,6 +26,7 @@ const churn = (): string[] => [buildC('malloc_churn'), '4', '400000'];
 const programs: Record<string, Program> = {
   threads: { command: () => [buildC('threads'), '4', '30000'] },
   'two threads that reuse addresses': { command: () => [buildC('address_reuse'), '40000'] },
+  signals: { command: () => [buildC('signals'), '20000'], abandonsCalls: true },
   coroutines: { command: () => [buildC('coroutines'), '20000'] },
   'malloc in threads': { command: churn },
   jemalloc: { needs: ['jemalloc'], command: churn, preload: () => [libraryPath('libjemalloc.so.2')!] },
@@ -56,7 +59,7 @@ test.for(Object.entries(programs))(
       // ledger that the kernel doesn't have.
       expect(missingInKernel).toEqual([]);
       const inShim = target.threadsInShim();
-      expect(missingInLedger.length).toBeLessThanOrEqual(inShim);
+      if (!program.abandonsCalls) expect(missingInLedger.length).toBeLessThanOrEqual(inShim);
       const { completeness } = target.recorded.snapshot();
       const bytes = missingInLedger.reduce((sum, { start, end }) => sum + end - start, 0);
       expect(completeness.unexplainedBytes).toBe(bytes);

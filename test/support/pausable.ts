@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { readMaps } from '../../src/account/maps.js';
 import { processStatus } from '../../src/drain/process-identity.js';
 import { Recorder } from './recorded.js';
@@ -38,9 +38,12 @@ export class PausableTarget implements AsyncDisposable {
     try {
       while (await target.pause()) {
         recorder.poll();
-        if (recorder.of(target.pid).length > 0) return target;
+        const [recorded] = recorder.of(target.pid);
+        // Until then what it held before its start is still being written down.
+        if (recorded?.recording.drain.channel.header().state === 'running') return target;
         target.resume();
-        await sleep(1);
+        // The shortest of runs: on a busy machine a timer may come after the target's end.
+        await setImmediate();
       }
       throw new Error(`${command[0]} ended before it was recorded`);
     } catch (error) {
