@@ -81,6 +81,9 @@ async function compare({ what, note, command }: Program): Promise<Row> {
 }
 
 function cpuMs([program, ...args]: readonly string[]): number {
-  const [, cpuNs] = execFileSync(program!, args, { encoding: 'utf8' }).trim().split(' ').map(Number);
+  const [, cpuNs] = execFileSync(program!, args, { encoding: 'utf8', stdio: 'pipe' })
+    .trim()
+    .split(' ')
+    .map(Number);
   return cpuNs! / 1e6;
 }

@@ -56,7 +56,10 @@ async function wholeCommand(folder: ChannelFolder): Promise<Row> {
 }
 
 function launches(count: number, command: readonly string[]): Launch[] {
-  const output = execFileSync(buildTarget('launch_cost'), [String(count), ...command], { encoding: 'utf8' });
+  const output = execFileSync(buildTarget('launch_cost'), [String(count), ...command], {
+    encoding: 'utf8',
+    stdio: 'pipe',
+  });
   return output
     .trim()
     .split('\n')

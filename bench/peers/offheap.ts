@@ -8,7 +8,7 @@ import type { Peer } from './peer.js';
 export const OFFHEAP_PEER: Peer = {
   name: 'offheap run',
   note: '',
-  pairs: 5_000,
+  pairs: 50_000,
   lacks: () => null,
   wrap: (command, folder) => ({
     command: [

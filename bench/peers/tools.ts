@@ -63,7 +63,7 @@ export const PEERS: readonly Peer[] = [
   {
     name: 'perf trace --call-graph dwarf',
     note: 'root; every event, nothing of what is live',
-    pairs: 500,
+    pairs: 5_000,
     lacks: () => needsTool('perf') ?? needsTracepoints(),
     wrap: (command, folder) => ({
       command: [
