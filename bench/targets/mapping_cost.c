@@ -43,8 +43,13 @@ static void advise(void) { madvise(0, 0, MADV_NORMAL); }
 CALLER(0)
 CALLER(1)
 CALLER(2)
-CALLER(3) CALLER(4) CALLER(5) CALLER(6) CALLER(7) static void (*const callers[])(void) = {
-    caller0, caller1, caller2, caller3, caller4, caller5, caller6, caller7};
+CALLER(3)
+CALLER(4)
+CALLER(5)
+CALLER(6)
+CALLER(7)
+static void (*const callers[])(void) = {caller0, caller1, caller2, caller3,
+                                        caller4, caller5, caller6, caller7};
 
 static NOINLINE void call_by_two(unsigned turn) {
     callers[turn % 8]();
