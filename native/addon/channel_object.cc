@@ -56,6 +56,7 @@ Napi::Function ChannelObject::define(Napi::Env env) {
                            InstanceMethod<&ChannelObject::nodes>("nodes"),
                            InstanceMethod<&ChannelObject::sites>("sites"),
                            InstanceMethod<&ChannelObject::backlog>("backlog"),
+                           InstanceMethod<&ChannelObject::announce_checkpoint>("announceCheckpoint"),
                            InstanceMethod<&ChannelObject::clear_backlog>("clearBacklog"),
                            InstanceMethod<&ChannelObject::text>("text"),
                            InstanceMethod<&ChannelObject::text_bytes>("textBytes"),
@@ -132,13 +133,7 @@ Napi::Value ChannelObject::skip(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value ChannelObject::free(const Napi::CallbackInfo& info) {
-    if (!usable(info.Env())) return info.Env().Undefined();
-    uint64_t position = 0;
-    if (!unsigned_argument(info, 0, position) || position > ring_.position()) {
-        return misuse(info.Env(), "free(position): nothing behind the position that drain() has reached");
-    }
-    if (auto failure = ring_.free_until(position)) return fail(info.Env(), *failure);
-    return info.Env().Undefined();
+    return at_position(info, &RingReader::free_until);
 }
 
 Napi::Value ChannelObject::beat(const Napi::CallbackInfo& info) {
@@ -177,10 +172,23 @@ Napi::Value ChannelObject::backlog(const Napi::CallbackInfo& info) {
     return entries(info, file_.backlog(), sizeof(wire::Event));
 }
 
-Napi::Value ChannelObject::clear_backlog(const Napi::CallbackInfo& info) {
+Napi::Value ChannelObject::at_position(const Napi::CallbackInfo& info,
+                                       MaybeFailure (RingReader::*act)(uint64_t)) {
     if (!usable(info.Env())) return info.Env().Undefined();
-    if (auto failure = ring_.clear_backlog()) return fail(info.Env(), *failure);
+    uint64_t position = 0;
+    if (!unsigned_argument(info, 0, position) || position > ring_.position()) {
+        return misuse(info.Env(), "(position): nothing behind the position that drain() has reached");
+    }
+    if (auto failure = (ring_.*act)(position)) return fail(info.Env(), *failure);
     return info.Env().Undefined();
+}
+
+Napi::Value ChannelObject::announce_checkpoint(const Napi::CallbackInfo& info) {
+    return at_position(info, &RingReader::announce_checkpoint);
+}
+
+Napi::Value ChannelObject::clear_backlog(const Napi::CallbackInfo& info) {
+    return at_position(info, &RingReader::clear_backlog);
 }
 
 Napi::Value ChannelObject::text_bytes(const Napi::CallbackInfo& info) {

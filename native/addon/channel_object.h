@@ -23,7 +23,9 @@ class ChannelObject : public Napi::ObjectWrap<ChannelObject> {
     Napi::Value nodes(const Napi::CallbackInfo& info);
     Napi::Value sites(const Napi::CallbackInfo& info);
     Napi::Value backlog(const Napi::CallbackInfo& info);
+    Napi::Value announce_checkpoint(const Napi::CallbackInfo& info);
     Napi::Value clear_backlog(const Napi::CallbackInfo& info);
+    Napi::Value at_position(const Napi::CallbackInfo& info, MaybeFailure (RingReader::*act)(uint64_t));
     Napi::Value text(const Napi::CallbackInfo& info);
     Napi::Value text_bytes(const Napi::CallbackInfo& info);
     Napi::Value close(const Napi::CallbackInfo& info);

@@ -132,9 +132,19 @@ MaybeFailure RingReader::free_until(uint64_t position) {
     return {};
 }
 
-MaybeFailure RingReader::clear_backlog() {
+MaybeFailure RingReader::announce_checkpoint(uint64_t position) {
     if (auto failure = check_claim()) return failure;
-    if (!page_.store_release(offsetof(Header, backlog_used), uint64_t{0})) return damaged(kTruncated);
+    if (!page_.store_release(offsetof(Header, cancel_from), position)) return damaged(kTruncated);
+    return {};
+}
+
+MaybeFailure RingReader::clear_backlog(uint64_t position) {
+    if (auto failure = check_claim()) return failure;
+    // In this order: records of the backlog that lie before its beginning are passed over.
+    if (!page_.store_release(offsetof(Header, backlog_from), position) ||
+        !page_.store_release(offsetof(Header, backlog_used), uint64_t{0})) {
+        return damaged(kTruncated);
+    }
     return {};
 }
 

@@ -42,8 +42,12 @@ class RingReader {
     // Gives all slots before `position` back to the producers. Needs the claim.
     [[nodiscard]] MaybeFailure free_until(uint64_t position);
 
-    // Everything in the backlog is safe elsewhere: the target may fill it anew. Needs the claim.
-    [[nodiscard]] MaybeFailure clear_backlog();
+    // A checkpoint of the events before `position` is about to be written: from now on the target keeps the
+    // releases of what they mapped. Needs the claim.
+    [[nodiscard]] MaybeFailure announce_checkpoint(uint64_t position);
+
+    // All events before `position` are safe elsewhere: the backlog begins anew there. Needs the claim.
+    [[nodiscard]] MaybeFailure clear_backlog(uint64_t position);
 
     // Tells the target that somebody reads: monotonic nanoseconds. Needs the claim.
     [[nodiscard]] MaybeFailure beat(uint64_t now_ns);

@@ -148,6 +148,10 @@ struct Reserved {
     X(uint8_t, operation, 14)      \
     X(uint8_t, state, 15)
 
+// The backlog and the ring together hold all that matters of the events from position `backlog_from` on: a
+// collector whose checkpoint reaches that far lacks nothing. Mappings from before `cancel_from` may be in a
+// checkpoint, so their release must not be cancelled.
+//
 // The head of the channel file. Counters that different sides write stand on different cache lines.
 #define OFFHEAP_HEADER_FIELDS(X)           \
     X(uint64_t, magic, 0)                  \
@@ -194,7 +198,8 @@ struct Reserved {
     X(uint64_t, backlog_used, 344)         \
     X(uint64_t, backlog_position, 352)     \
     X(uint64_t, events_cancelled, 360)     \
-    X(Reserved<16>, reserved_c, 368)       \
+    X(uint64_t, backlog_from, 368)         \
+    X(uint64_t, cancel_from, 376)          \
     X(uint64_t, nodes_used, 384)           \
     X(uint64_t, nodes_reserved, 392)       \
     X(uint64_t, text_used, 400)            \

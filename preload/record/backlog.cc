@@ -188,7 +188,10 @@ class Backlog {
                     forget(start, end);
                 }
                 // Of executable files the reader wants to know for the sake of the code that they brought.
-                if (!huge && event.text == 0) index.mappings->insert({start, end, slot, !fixed});
+                // Mappings that a checkpoint may hold must not vanish with their release.
+                const bool may_vanish = event.sequence > header_->cancel_from;
+                if (!huge && event.text == 0 && may_vanish)
+                    index.mappings->insert({start, end, slot, !fixed});
                 return;
             }
             case Operation::kMunmap:

@@ -144,13 +144,15 @@ export class Drain {
     return polled;
   }
 
+  /** A checkpoint of everything before `position` is about to be written. */
+  announceCheckpoint(position: number): void {
+    this.channel.announceCheckpoint(position);
+  }
+
   /** Everything before `position` is safe: the target may overwrite it. */
   confirm(position: number): void {
     if (position <= this.#freed) return;
-    // The backlog is older than all of the ring, so it is safe as well; cleared first, or a collector that starts in
-    // between would take it for newer than what was freed.
-    if (this.#backlogAt > 0) this.channel.clearBacklog();
-    this.#backlogAt = 0;
+    this.channel.clearBacklog(position);
     this.channel.free(position);
     this.#freed = position;
   }

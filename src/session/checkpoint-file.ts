@@ -58,15 +58,15 @@ export class CheckpointFile {
   }
 
   /**
-   * The checkpoint that ends at `freed`, the first position still in the ring, or behind it: the collector may have been
-   * killed before it gave the slots back. Undefined where there is none, or none that can be trusted.
+   * The checkpoint that ends at `from`, where what the channel still holds begins, or behind it: the collector may have
+   * been killed before it gave the slots back. Undefined where there is none, or none that can be trusted.
    */
-  read(freed: number): Checkpoint | undefined {
+  read(from: number): Checkpoint | undefined {
     try {
       const bytes = readFileSync(this.#path);
       const lineEnd = bytes.indexOf(10);
       const head = JSON.parse(bytes.subarray(0, lineEnd).toString()) as Head;
-      if (head.format !== 'offheap.checkpoint/1' || head.position < freed) return undefined;
+      if (head.format !== 'offheap.checkpoint/1' || head.position < from) return undefined;
       const ledgerAt = lineEnd + 1;
       const sitesAt = ledgerAt + head.ledgerBytes;
       return {

@@ -43,7 +43,9 @@ export function differencesFromKernel(recording: ProcessRecording, pid: number):
       throw error;
     }
     recording.drain.poll(recording);
-    if (recording.drain.position !== before) continue;
+    // A thread that has taken a place in the ring and not filled it hides all behind it, however long it is stopped.
+    const taken = recording.drain.channel.header().ringHead;
+    if (recording.drain.position !== before || taken !== before) continue;
     const { missingInLedger, missingInKernel } = compareRanges(ledgerRanges(recording.ledger), kernel);
     return { missingInLedger, missingInKernel };
   }

@@ -70,8 +70,7 @@ export class ProcessRecording implements DrainHandler {
     this.parent = header.parentChannelId === null ? undefined : options.recordingOf?.(header.parentChannelId);
     const inherited = this.parent?.takeForkPoint(header.parentPosition);
     this.#inherits = inherited !== undefined;
-    // With a backlog the ring begins behind the checkpoint: what lies between them is in the backlog.
-    const saved = this.#checkpointFile.read(header.backlogUsed > 0 ? 0 : this.drain.position);
+    const saved = this.#checkpointFile.read(header.backlogFrom);
     this.#ledger = saved?.ledger ?? inherited?.ledger ?? new MappingLedger();
     this.#sites = saved?.sites ?? inherited?.sites ?? new SiteTable();
     if (saved !== undefined) {
@@ -79,7 +78,7 @@ export class ProcessRecording implements DrainHandler {
       this.#knownBefore = saved.position;
       this.#moduleLog.replay(saved.modules);
       this.#inherits = false;
-    } else if (this.drain.position > 0 && header.backlogUsed === 0) {
+    } else if (header.backlogFrom > 0) {
       this.outOfStep = true;
       this.lacksHistory = true;
     }
@@ -160,6 +159,7 @@ export class ProcessRecording implements DrainHandler {
 
   #writeCheckpoint(position: number): boolean {
     const started = performance.now();
+    this.drain.announceCheckpoint(position);
     const written = this.#checkpointFile.write(this.#state(position));
     this.#checkpointMs += performance.now() - started;
     return written;

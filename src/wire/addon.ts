@@ -30,7 +30,8 @@ export interface NativeChannel {
   nodes(from: number, to: number): Uint8Array;
   sites(from: number, to: number): Uint8Array;
   backlog(from: number, to: number): Uint8Array;
-  clearBacklog(): void;
+  announceCheckpoint(position: number): void;
+  clearBacklog(position: number): void;
   text(offset: number): string | null;
   textBytes(offset: number, length: number): Uint8Array;
   close(): void;

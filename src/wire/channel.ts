@@ -73,9 +73,17 @@ export class Channel {
     return native(() => this.#native.backlog(from, to));
   }
 
-  /** What the backlog holds is safe elsewhere. Needs the claim. */
-  clearBacklog(): void {
-    native(() => this.#native.clearBacklog());
+  /**
+   * A checkpoint of the events before `position` is about to be written: the target keeps the releases of what they
+   * mapped from now on. Needs the claim.
+   */
+  announceCheckpoint(position: number): void {
+    native(() => this.#native.announceCheckpoint(position));
+  }
+
+  /** All events before `position` are safe elsewhere: the backlog begins anew there. Needs the claim. */
+  clearBacklog(position: number): void {
+    native(() => this.#native.clearBacklog(position));
   }
 
   /** The text at an offset; offset 0 is none. */

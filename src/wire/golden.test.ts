@@ -74,6 +74,7 @@ test('every header field', () => {
     eventsCancelled: 16,
     backlogUsed: 1,
     backlogPosition: 6,
+    backlogFrom: 2,
     capturesVerified: 17,
     captureMismatches: 18,
     stacksTruncated: 12,

@@ -49,6 +49,8 @@ export interface ChannelHeader {
   /** Records that the target has moved out of the ring, and the first position that it has not. */
   backlogUsed: number;
   backlogPosition: number;
+  /** Backlog and ring hold all that matters of the events from this position on. */
+  backlogFrom: number;
   /** Stacks that were checked against a full walk, and those that differed. */
   capturesVerified: number;
   captureMismatches: number;
@@ -100,6 +102,7 @@ export function decodeHeader(bytes: Uint8Array): ChannelHeader {
     eventsCancelled: view.u64('events_cancelled'),
     backlogUsed: view.u64('backlog_used'),
     backlogPosition: view.u64('backlog_position'),
+    backlogFrom: view.u64('backlog_from'),
     capturesVerified: view.u64('captures_verified'),
     captureMismatches: view.u64('capture_mismatches'),
     stacksTruncated: view.u64('stacks_truncated'),

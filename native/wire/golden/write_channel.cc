@@ -78,6 +78,8 @@ void describe(Header* header) {
     header->backlog_capacity = kBacklogCapacity;
     header->backlog_used = 1;
     header->backlog_position = 6;
+    header->backlog_from = 2;
+    header->cancel_from = 1;
     header->events_cancelled = 16;
     header->beginning = static_cast<uint32_t>(Beginning::kFork);
     header->exit_status = 3;
