@@ -54,7 +54,10 @@ void restore_modules_after_fork() {
     record::visit_maps(read_line, &reading);
 }
 
-void code_mapped(uint64_t start, uint64_t bytes) { executable_ranges.add(start, start + bytes); }
+void code_mapped(uint64_t start, uint64_t bytes) {
+    executable_ranges.add(start, start + bytes);
+    unwind::invalidate_stacks();
+}
 
 void range_released(uint64_t start, uint64_t bytes) {
     if (!executable_ranges.overlaps(start, start + bytes)) return;

@@ -20,20 +20,59 @@ unwind::Registers registers_of(const SystemCallFrame& frame) {
             frame.r15};
 }
 
-void store(record::StackMemory* memory, const uint64_t* frames, unwind::Capture capture, wire::Event* event) {
-    const record::InternedStack stack =
-        record::intern_stack(process.channel, memory, frames, capture.count, event->generation);
+void fill_in(record::InternedStack stack, unwind::Stop stop, wire::Event* event) {
     event->stack = stack.node;
-    if (stack.cut || capture.stop != unwind::Stop::end_of_stack) {
+    if (stack.cut || stop != unwind::Stop::end_of_stack) {
         event->flags |= wire::kFlagStackTruncated;
         __atomic_fetch_add(&process.channel.header()->stacks_truncated, 1, __ATOMIC_RELAXED);
     }
 }
 
-__attribute__((noinline)) void capture_in_emergency(const SystemCallFrame& frame, wire::Event* event) {
+// A walk that needs no state. True if it shows that no signal handler is running.
+__attribute__((noinline)) bool capture_in_emergency(const SystemCallFrame& frame, wire::Event* event) {
     uint64_t frames[kEmergencyFrames];
     unwind::StackWindow window = {};
-    store(nullptr, frames, unwind::capture(registers_of(frame), window, frames, kEmergencyFrames), event);
+    const unwind::Capture capture = unwind::capture(registers_of(frame), window, frames, kEmergencyFrames);
+    bool is_interrupted = false;
+    for (uint32_t i = 1; i < capture.count; ++i) {
+        is_interrupted |= frames[i] >> wire::kKeyKindShift == wire::kKeyExactAddress;
+    }
+    for (uint32_t i = 0; i < capture.count / 2; ++i) {
+        const uint64_t leaf_side = frames[i];
+        frames[i] = frames[capture.count - 1 - i];
+        frames[capture.count - 1 - i] = leaf_side;
+    }
+    const record::InternedStack stack =
+        record::intern_stack(process.channel, nullptr, frames, capture.count, 0, event->generation);
+    fill_in(stack, capture.stop, event);
+    return !is_interrupted && capture.stop == unwind::Stop::end_of_stack;
+}
+
+bool make_room(ThreadState* state) {
+    OwnMapping fresh = {};
+    if (!grow_stack(state, &fresh)) return false;
+    note_own_mapping(fresh.address, fresh.bytes);
+    return true;
+}
+
+void capture_with_room(ThreadState* state, const unwind::Registers& registers) {
+    do {
+        state->stack.capture(registers, state->window);
+    } while (state->stack.stop() == unwind::Stop::capacity && make_room(state));
+}
+
+// The test mode: compares the capture with a whole walk and counts.
+__attribute__((noinline)) void verify(ThreadState* state, const unwind::Registers& registers) {
+    using Verdict = unwind::RememberedStack::Verdict;
+    const Verdict verdict = state->stack.verify(registers, state->window);
+    if (verdict == Verdict::no_room) {
+        // What comes back is a whole walk's: the next ones are verified.
+        if (make_room(state)) capture_with_room(state, registers);
+        return;
+    }
+    wire::Header* header = process.channel.header();
+    __atomic_fetch_add(&header->captures_verified, 1, __ATOMIC_RELAXED);
+    if (verdict == Verdict::different) __atomic_fetch_add(&header->capture_mismatches, 1, __ATOMIC_RELAXED);
 }
 
 }  // namespace
@@ -59,24 +98,38 @@ void capture_stack(ThreadState* state, const SystemCallFrame& frame, wire::Event
     if (!process.configuration.capture_stacks) return;
     // A capture under way above the present stack pointer is another one, interrupted; below, its handler
     // left by siglongjmp and it is over.
-    const bool interrupted =
-        state != nullptr && state->capturing != 0 && state->capture_stack_pointer > frame.stack_pointer();
-    if (state == nullptr || interrupted) {
+    if (state == nullptr) {
         capture_in_emergency(frame, event);
         return;
     }
+    if (state->capturing != 0) {
+        if (state->capture_stack_pointer > frame.stack_pointer()) {
+            // Left likewise and called from deeper since, if no handler is running.
+            if (capture_in_emergency(frame, event)) state->capturing = 0;
+            return;
+        }
+        forget_stack(state);
+    }
+    const uint32_t turn = ++state->captures;
     state->capture_stack_pointer = frame.stack_pointer();
     __atomic_store_n(&state->capturing, 1, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    unwind::Capture capture =
-        unwind::capture(registers_of(frame), state->window, state->frames, state->frame_capacity);
-    while (capture.stop == unwind::Stop::capacity) {
-        OwnMapping fresh = {};
-        if (!grow_frames(state, &fresh)) break;
-        note_own_mapping(fresh.address, fresh.bytes);
-        capture = unwind::capture(registers_of(frame), state->window, state->frames, state->frame_capacity);
+    const unwind::Registers registers = registers_of(frame);
+    capture_with_room(state, registers);
+    const uint32_t verify_every = process.configuration.verify_every;
+    if (__builtin_expect(verify_every != 0, 0) && turn % verify_every == 0) verify(state, registers);
+    const unwind::RememberedStack& captured = state->stack;
+    const record::InternedStack stack =
+        record::intern_stack(process.channel, &state->stack_memory, captured.frames(), captured.count(),
+                             captured.unchanged(), event->generation);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (__builtin_expect(__atomic_load_n(&state->captures, __ATOMIC_RELAXED) == turn, 1)) {
+        fill_in(stack, captured.stop(), event);
+    } else {
+        // A handler on an alternate stack above took this capture for one that is over, and its memory.
+        forget_stack(state);
+        capture_in_emergency(frame, event);
     }
-    store(&state->stack_memory, state->frames, capture, event);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     __atomic_store_n(&state->capturing, 0, __ATOMIC_RELAXED);
 }

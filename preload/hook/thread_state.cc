@@ -90,6 +90,13 @@ void on_thread_end(void* value) {
 
 long set_key(const void*, const void* state) { return pthread_setspecific(key, state); }
 
+void place_stack(ThreadState* state, void* memory, uint32_t capacity) {
+    state->stack.place(memory, capacity);
+    const uint64_t nodes = reinterpret_cast<uint64_t>(memory) + unwind::RememberedStack::bytes_for(capacity);
+    state->stack_memory.nodes = reinterpret_cast<uint32_t*>(nodes);
+    state->stack_memory.count = 0;
+}
+
 ThreadState* acquire(OwnMapping* fresh) {
     ThreadState* state = take_free();
     // A racing thread may take all of a new slab: bounded tries, then this call goes without a state.
@@ -100,11 +107,8 @@ ThreadState* acquire(OwnMapping* fresh) {
     state->under_way = 0;
     state->capturing = 0;
     state->window = {};
-    state->stack_memory.channel_id = 0;
-    if (state->frames == nullptr) {
-        state->frames = state->inline_frames;
-        state->frame_capacity = kInlineFrames;
-    }
+    if (state->stack.capacity() == 0) place_stack(state, state->inline_stack, kInlineFrames);
+    forget_stack(state);
     current = state;
     if (key_usable) {
         offheap_keep_vectors(set_key, nullptr, state);
@@ -124,19 +128,24 @@ ThreadState* thread_state(OwnMapping* fresh) {
     return state == ending ? nullptr : acquire(fresh);
 }
 
-bool grow_frames(ThreadState* state, OwnMapping* fresh) {
-    if (state->frame_capacity >= kMaxFrames) return false;
-    const uint32_t capacity = state->frame_capacity < 8192 ? 8192 : state->frame_capacity * 4;
-    const uint64_t bytes = capacity * sizeof(uint64_t);
+bool grow_stack(ThreadState* state, OwnMapping* fresh) {
+    if (state->stack.capacity() >= kMaxFrames) return false;
+    const uint32_t wanted = state->stack.capacity() * 8;
+    const uint32_t capacity = wanted < kMaxFrames ? wanted : kMaxFrames;
+    const uint64_t bytes = (capacity * kFrameBytes + 4095) & ~uint64_t{4095};
     const long address = raw_syscall(kSysMmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE,
                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (is_error(address)) return false;
-    // The smaller scratch stays mapped: a signal handler may have interrupted a capture that still writes to
+    // The smaller memory stays mapped: a signal handler may have interrupted a capture that still writes to
     // it.
-    state->frames = reinterpret_cast<uint64_t*>(address);
-    state->frame_capacity = capacity;
+    place_stack(state, reinterpret_cast<void*>(address), capacity);
     *fresh = {static_cast<uint64_t>(address), bytes};
     return true;
+}
+
+void forget_stack(ThreadState* state) {
+    state->stack.forget();
+    state->stack_memory.count = 0;
 }
 
 }  // namespace offheap::hook

@@ -6,10 +6,12 @@
 
 #include "preload/record/emit.h"
 #include "preload/unwind/capture.h"
+#include "preload/unwind/remembered_stack.h"
 
 namespace offheap::hook {
 
-inline constexpr uint32_t kInlineFrames = 304;  // a state is one page then
+inline constexpr uint32_t kInlineFrames = 64;  // a state is one page then
+inline constexpr uint64_t kFrameBytes = unwind::RememberedStack::bytes_for(1) + sizeof(uint32_t);
 
 struct ThreadState {
     uint32_t thread_id;
@@ -17,16 +19,15 @@ struct ThreadState {
     uint64_t identified_at;  // the stack pointer when `thread_id` was asked for
     uint64_t stack_pointer;  // where the call under way entered; a value below it is stale (siglongjmp)
     uint32_t under_way;      // wire::Operation of the call under way, 0 when none
-    uint32_t capturing;      // `frames` is in use, by the call that entered at:
+    uint32_t capturing;      // `stack` is in use, by the call that entered at:
     uint64_t capture_stack_pointer;
-    unwind::StackWindow window;
-    uint64_t* frames;  // scratch for one capture: `inline_frames`, or larger after a deep stack
-    uint32_t frame_capacity;
+    uint32_t captures;   // changes when a capture begins
     uint32_t next_free;  // index + 1 in the pool
     uint32_t index;
-
-    record::StackMemory stack_memory;
-    uint64_t inline_frames[kInlineFrames];
+    unwind::StackWindow window;
+    unwind::RememberedStack stack;
+    record::StackMemory stack_memory;                           // of `stack`
+    alignas(8) char inline_stack[kInlineFrames * kFrameBytes];  // the two's memory until a deep stack is met
 };
 static_assert(sizeof(ThreadState) <= 4096);
 
@@ -40,7 +41,11 @@ struct OwnMapping {
 };
 ThreadState* thread_state(OwnMapping* fresh);
 
-// Doubles the scratch space, up to kMaxFrames; false when it can't grow.
-bool grow_frames(ThreadState* state, OwnMapping* fresh);
+// Gives the stack room for eight times the frames, up to a million; false when it can't grow. What was
+// captured is forgotten.
+bool grow_stack(ThreadState* state, OwnMapping* fresh);
+
+// Forgets what is remembered of the thread's stack.
+void forget_stack(ThreadState* state);
 
 }  // namespace offheap::hook

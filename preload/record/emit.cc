@@ -66,17 +66,20 @@ uint64_t emit(Channel& channel, const wire::Event& event) {
 }
 
 InternedStack intern_stack(Channel& channel, StackMemory* memory, const uint64_t* frames, uint32_t count,
-                           uint32_t generation) {
+                           uint32_t unchanged, uint32_t generation) {
     const auto make_space = [&channel](uint64_t node) { return channel.reserve_node(node); };
     wire::StackTree& tree = channel.stacks();
     uint32_t node = 0;
-    uint32_t known = 0;  // frames nearest the root that `memory` holds
+    uint32_t known = 0;  // frames nearest the root whose nodes `memory` holds
     if (memory != nullptr) {
         if (memory->channel_id == channel.header()->channel_id && memory->generation == generation) {
-            const uint32_t most = count < memory->count ? count : memory->count;
-            while (known < most && memory->frames[known] == frames[count - 1 - known]) ++known;
+            known = unchanged < memory->count ? unchanged : memory->count;
         }
         if (known > 0) node = memory->nodes[known - 1];
+        if (known == count && count > 0) {
+            memory->count = count;
+            return {node, false};
+        }
         memory->channel_id = channel.header()->channel_id;
         memory->generation = generation;
         memory->count = known;
@@ -84,16 +87,14 @@ InternedStack intern_stack(Channel& channel, StackMemory* memory, const uint64_t
     if (known == 0)
         node = tree.intern(0, wire::kKeyGeneration << wire::kKeyKindShift | generation, make_space);
     for (uint32_t depth = known; node != 0 && depth < count; ++depth) {
-        const uint64_t frame = frames[count - 1 - depth];
-        const uint32_t child = tree.intern(node, frame, make_space);
+        const uint32_t child = tree.intern(node, frames[depth], make_space);
         if (child == 0) {
             __atomic_fetch_add(&channel.header()->stacks_cut_by_space, 1, __ATOMIC_RELAXED);
             channel.degrade(wire::Degradation::kStackSpaceExhausted);
             return {node, true};
         }
         node = child;
-        if (memory != nullptr && depth < StackMemory::kCapacity) {
-            memory->frames[depth] = frame;
+        if (memory != nullptr) {
             memory->nodes[depth] = node;
             memory->count = depth + 1;
         }

@@ -22,19 +22,17 @@ struct InternedStack {
     bool cut;  // the tree is full: `node` stands for the frames nearest the root only
 };
 
-// The frames and nodes of the stack interned last, root first: what the next one shares with it needs no
-// look-up.
+// The nodes of the stack interned last, root first: what the next one shares with it needs no look-up.
 struct StackMemory {
-    static constexpr uint32_t kCapacity = 128;
     uint64_t channel_id;
     uint32_t generation;
     uint32_t count;
-    uint64_t frames[kCapacity];
-    uint32_t nodes[kCapacity];
+    uint32_t* nodes;  // room for every stack that is interned with it
 };
 
-// Stores frames (leaf first) under the root of a module load generation. `memory` may be null.
+// Stores frames (root first) under the root of a module load generation. `memory` may be null; else the
+// `unchanged` frames nearest the root are those interned with it last.
 InternedStack intern_stack(Channel& channel, StackMemory* memory, const uint64_t* frames, uint32_t count,
-                           uint32_t generation);
+                           uint32_t unchanged, uint32_t generation);
 
 }  // namespace offheap::record

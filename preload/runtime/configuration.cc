@@ -50,6 +50,9 @@ Configuration read_configuration(char** environment) {
             configuration.rewrite_sites = !text_equal(v, "off");
         } else if (const char* v = value_of(*entry, "OFFHEAP_STACKS")) {
             configuration.capture_stacks = !text_equal(v, "off");
+        } else if (const char* v = value_of(*entry, "OFFHEAP_VERIFY")) {
+            if (parse_number(v, &number) && number <= UINT32_MAX)
+                configuration.verify_every = static_cast<uint32_t>(number);
         } else if (const char* v = value_of(*entry, "OFFHEAP_MARK")) {
             configuration.emit_start_marker = text_equal(v, "1");
         } else if (const char* v = value_of(*entry, "OFFHEAP_SIGNAL")) {

@@ -43,8 +43,12 @@ Capture capture(const Registers& registers, StackWindow& window, uint64_t* frame
 // False where libc has no _dl_find_object (glibc < 2.35): every frame then rests on frame pointers.
 bool has_table_lookup();
 
-// Forgets all cached rules. To be called when a module was unloaded (dlclose): its addresses may be used
-// again.
+// Forgets all cached rules and remembered stacks. To be called when a module was unloaded (dlclose): its
+// addresses may be used again.
 void invalidate_all();
+
+// Forgets the remembered stacks only. To be called when code was mapped from a file: it may lie where a
+// compiler's code lay, which no module held and no rule is cached for.
+void invalidate_stacks();
 
 }  // namespace offheap::unwind

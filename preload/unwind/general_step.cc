@@ -114,19 +114,19 @@ bool apply_frame_pointer(Walk& walk, RegisterFile& file) {
 
 }  // namespace
 
-bool step_general(Walk& walk, const uint64_t* frames, uint32_t count) {
+bool step_general(Walk& walk, WalkedFrames walked) {
     RegisterFile file;
     if (walk.ucontext == 0) {
         start_at_leaf(walk, file);
     } else {
         start_at_interrupted(walk, file);
     }
-    walk.frames_walked_again += count - walk.interrupted_index;
+    walk.frames_walked_again += walked.count - walk.interrupted_index;
     if (walk.frames_walked_again > kMaxFramesWalkedAgain) return walk.stop_for(Stop::unsupported_rule);
     bool caller_is_exact = false;
-    for (uint32_t i = walk.interrupted_index; i < count; ++i) {
+    for (uint32_t i = walk.interrupted_index; i < walked.count; ++i) {
         Row row;
-        const bool has_row = find_row(frames[i], row, caller_is_exact);
+        const bool has_row = find_row(walked[i], row, caller_is_exact);
         if (!(has_row ? apply(walk, file, row) : apply_frame_pointer(walk, file))) {
             return walk.stop_for(Stop::unsupported_rule);
         }

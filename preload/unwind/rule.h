@@ -50,6 +50,14 @@ class Rule {
     static constexpr uint8_t shape(RuleKind kind, RbpPlace rbp) { return Rule(kind, 0, 0, rbp, 0).shape(); }
     constexpr RuleKind kind() const { return static_cast<RuleKind>(bits_ & 0xf); }
     constexpr RbpPlace rbp_place() const { return static_cast<RbpPlace>((bits_ >> 4) & 3); }
+    constexpr bool uses_rbp() const {
+        return kind() == RuleKind::from_rbp || kind() == RuleKind::at_rbp ||
+               kind() == RuleKind::frame_pointer || rbp_place() == RbpPlace::at_rbp;
+    }
+    // Whether the caller's rbp is read from the stack.
+    constexpr bool saves_rbp() const {
+        return kind() == RuleKind::frame_pointer || rbp_place() != RbpPlace::same;
+    }
     constexpr int64_t addend_bytes() const { return static_cast<int8_t>(bits_ >> 8); }
     constexpr int64_t rbp_offset_bytes() const { return static_cast<int64_t>(bits_ << 24) >> 40; }
     constexpr int64_t cfa_offset_bytes() const { return static_cast<int64_t>(bits_) >> 40; }

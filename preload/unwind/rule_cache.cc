@@ -8,4 +8,6 @@ constinit RuleCache rule_cache{};
 
 void invalidate_all() { rule_cache.invalidate(); }
 
+void invalidate_stacks() { rule_cache.invalidate_stacks(); }
+
 }  // namespace offheap::unwind

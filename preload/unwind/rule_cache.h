@@ -19,6 +19,11 @@ class RuleCache {
     // reads of the modules is what was there after the unload.
     uint64_t epoch() const { return __atomic_load_n(&epoch_, __ATOMIC_ACQUIRE); }
 
+    // A new one makes remembered stacks useless too: their frames rest on rules that no entry holds.
+    uint64_t stacks_epoch() const { return epoch() + __atomic_load_n(&stacks_epoch_, __ATOMIC_ACQUIRE); }
+
+    void invalidate_stacks() { __atomic_fetch_add(&stacks_epoch_, 1, __ATOMIC_RELEASE); }  // [epoch]
+
     void invalidate() { __atomic_fetch_add(&epoch_, kEpochStep, __ATOMIC_RELEASE); }  // [epoch]
 
     // The frame's rule, or kind `none`.
@@ -78,8 +83,9 @@ class RuleCache {
 
     alignas(64) Entry entries_[kSets * kWays];
     uint64_t epoch_;
+    uint64_t stacks_epoch_;
 };
 
-extern RuleCache rule_cache;
+extern __attribute__((visibility("hidden"))) RuleCache rule_cache;
 
 }  // namespace offheap::unwind

@@ -16,6 +16,9 @@ inline constexpr uint64_t exact_frame(uint64_t address) {
     return address | wire::kKeyExactAddress << wire::kKeyKindShift;
 }
 
+// Whether a frame may be one, rather than what a stack's end or garbage looks like.
+inline bool is_code(uint64_t frame) { return is_code_address(frame & ~exact_frame(0)); }
+
 struct CompiledRule {
     Rule rule;
     bool is_lasting;  // false: code that no module holds; other code may come to lie there unnoticed

@@ -69,9 +69,8 @@ bool StackMemory::grow(uint64_t address) {
     return true;
 }
 
-void StackMemory::leave(bool is_thread_root) {
+void StackMemory::leave_changed(bool is_thread_root) {
     if (!is_home_ && !is_thread_root && home_.high != 0) return;
-    if (home_.low == window_.low && home_.high == window_.high) return;
     // Empty in between: a signal handler must not see one stack's low end with another's high end.
     __atomic_store_n(&home_.high, 0, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);

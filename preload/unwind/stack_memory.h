@@ -24,12 +24,20 @@ class StackMemory {
 
     uint64_t high() const { return window_.high; }
 
+    // Whether the eight bytes at the address are known to be readable.
+    bool contains(uint64_t address) const { return address - window_.low <= window_.high - window_.low - 8; }
+
     // Starts on the stack that `rsp` lies on. False if that cannot be read.
     bool enter(uint64_t rsp) {
+        if (__builtin_expect(enter_home(rsp), 1)) return true;
+        return enter_unknown(rsp);
+    }
+
+    // The same if it is the thread's own stack, as deep as it is known; else false.
+    bool enter_home(uint64_t rsp) {
         is_home_ = rsp >= home_.low && rsp < home_.high;
-        if (__builtin_expect(!is_home_, 0)) return enter_unknown(rsp);
-        window_ = home_;
-        return true;
+        if (is_home_) window_ = home_;
+        return is_home_;
     }
 
     // Starts on the stack that a signal interrupted: this one or another.
@@ -37,7 +45,7 @@ class StackMemory {
 
     // True if the eight bytes at the address can be read; grows the window by up to a mebibyte.
     bool reach(uint64_t address) {
-        if (__builtin_expect(address - window_.low <= window_.high - window_.low - 8, 1)) return true;
+        if (__builtin_expect(contains(address), 1)) return true;
         return grow(address);
     }
 
@@ -49,9 +57,12 @@ class StackMemory {
     // Ends the walk. The window becomes the thread's if that has none yet, or if the walk came to the
     // thread's first function: so it is the thread's own stack that stays known, not an alternate stack or a
     // coroutine's.
-    void leave(bool is_thread_root);
+    void leave(bool is_thread_root) {
+        if (home_.low != window_.low || home_.high != window_.high) leave_changed(is_thread_root);
+    }
 
   private:
+    void leave_changed(bool is_thread_root);
     bool enter_unknown(uint64_t rsp);
     bool grow(uint64_t address);
     bool skip_to(uint64_t address);

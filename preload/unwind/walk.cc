@@ -4,11 +4,6 @@
 #include "preload/unwind/rule_compiler.h"
 
 namespace offheap::unwind {
-namespace {
-
-constexpr uint64_t kMaxGuessedFrameBytes = 1 << 20;
-
-}  // namespace
 
 Rule rule_of(uint64_t frame, uint64_t epoch) {
     const Rule cached = rule_cache.find(frame, epoch);
@@ -61,9 +56,7 @@ bool step_signal_frame(Walk& walk, uint32_t count) {
 bool step_frame_pointer(Walk& walk) {
     const uint64_t rbp = walk.rbp;
     if (rbp == 0) return walk.stop_for(Stop::end_of_stack);
-    if (rbp % 8 != 0 || rbp < walk.rsp || rbp - walk.rsp > kMaxGuessedFrameBytes) {
-        return walk.stop_for(Stop::no_unwind_info);
-    }
+    if (!may_be_frame_pointer(rbp, walk.rsp)) return walk.stop_for(Stop::no_unwind_info);
     if (!walk.memory.reach(rbp) || !walk.memory.reach(rbp + 8)) return walk.stop_for(Stop::no_unwind_info);
     const uint64_t caller_rbp = load(rbp);
     const uint64_t return_address = load(rbp + 8);
@@ -83,6 +76,27 @@ bool step_frame_pointer(Walk& walk) {
     walk.rsp = rbp + 16;
     walk.rbp = caller_rbp;
     return true;
+}
+
+__attribute__((noinline, cold)) bool step_rarely(Walk& walk, Rule rule, WalkedFrames walked) {
+    switch (rule.kind()) {
+        case RuleKind::from_rsp:
+        case RuleKind::from_rbp:
+        case RuleKind::at_rsp:
+        case RuleKind::at_rbp:
+            return step_plain(walk, rule);
+        case RuleKind::signal_frame:
+            return step_signal_frame(walk, walked.count);
+        case RuleKind::frame_pointer:
+            return step_frame_pointer(walk);
+        case RuleKind::general:
+            return step_general(walk, walked);
+        case RuleKind::end:
+        case RuleKind::planted:
+            return walk.stop_for(Stop::end_of_stack);
+        default:
+            return walk.stop_for(Stop::unsupported_rule);
+    }
 }
 
 }  // namespace offheap::unwind

@@ -1,5 +1,5 @@
 // One walk up a stack, and its rarer steps. The two common ones (CFA from rsp, CFA from rbp) are in
-// capture.cc's loop.
+// common_step.h.
 //
 // A step takes the walk from a frame to its caller, or returns false with the reason in `stop`.
 #pragma once
@@ -17,6 +17,15 @@ inline constexpr uint16_t kMaxStackSwitches = 32;
 // thousands.
 inline constexpr uint32_t kMaxFramesWalkedAgain = 10'000;
 
+// The frames that a walk has passed, leaf first, wherever its loop keeps them.
+struct WalkedFrames {
+    const uint64_t* leaf;
+    int64_t stride;  // 1 or -1
+    uint32_t count;
+
+    uint64_t operator[](uint32_t i) const { return leaf[stride * int64_t{i}]; }
+};
+
 struct Walk {
     Walk(const Registers& registers, StackWindow& window)
         : rsp(registers.rsp), rbp(registers.rbp), memory(window), leaf(registers) {}
@@ -27,7 +36,7 @@ struct Walk {
     StackMemory memory;
     const Registers& leaf;
     // The last signal frame: it holds all registers of the frame that it interrupted,
-    // `frames[interrupted_index]`.
+    // `walked[interrupted_index]`.
     uint64_t ucontext = 0;
     uint32_t interrupted_index = 0;
     uint32_t frames_walked_again = 0;
@@ -46,11 +55,20 @@ bool step_plain(Walk& walk, Rule rule);
 // Into the frame that a signal interrupted, on whatever stack that ran. `count` frames were walked so far.
 bool step_signal_frame(Walk& walk, uint32_t count);
 
+// Whether a step by the frame pointer would follow it at all.
+inline bool may_be_frame_pointer(uint64_t rbp, uint64_t rsp) {
+    constexpr uint64_t kMaxGuessedFrameBytes = 1 << 20;
+    return rbp % 8 == 0 && rbp >= rsp && rbp - rsp <= kMaxGuessedFrameBytes;
+}
+
 // By the frame pointer, in code without unwind information.
 bool step_frame_pointer(Walk& walk);
 
-// By the whole row of the frame `frames[count - 1]`.
-bool step_general(Walk& walk, const uint64_t* frames, uint32_t count);
+// By the whole row of the frame walked last.
+bool step_general(Walk& walk, WalkedFrames walked);
+
+// Any of them, and the ends of stacks.
+bool step_rarely(Walk& walk, Rule rule, WalkedFrames walked);
 
 // The rule of a frame: cached, or compiled and cached.
 Rule rule_of(uint64_t frame, uint64_t epoch);

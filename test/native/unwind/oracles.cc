@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <mutex>
 
+#include "preload/unwind/remembered_stack.h"
 #include "preload/unwind/rule_compiler.h"
 #include "test/native/unwind/registers_here.h"
 
@@ -26,11 +27,18 @@ struct Buffers {
     uint64_t ours[kMaxFrames];
     Frames libunwind;
     Frames libgcc;
+    StackWindow incremental_window;
+    RememberedStack remembered;
+    char memory[RememberedStack::bytes_for(kMaxFrames)];
 };
 
 Buffers& buffers() {
     // On the heap: threads of the tests come and go, and so much thread-local memory would fill their stacks.
-    static thread_local Buffers* mine = new Buffers();
+    static thread_local Buffers* mine = nullptr;
+    if (mine == nullptr) {
+        mine = new Buffers();
+        mine->remembered.place(mine->memory, kMaxFrames);
+    }
     return *mine;
 }
 
@@ -62,11 +70,38 @@ bool equal(const uint64_t* ours, uint32_t count, const Frames& other, bool may_b
     return true;
 }
 
+bool equal(const Capture& whole, const uint64_t* frames, const RememberedStack& remembered) {
+    if (remembered.stop() != whole.stop || remembered.count() != whole.count) return false;
+    for (uint32_t i = 0; i < whole.count; ++i) {
+        if (remembered.frames()[i] != frames[whole.count - 1 - i]) return false;
+    }
+    return true;
+}
+
+// The incremental capture beside the whole walk.
+void compare_walks(Buffers& buffer, const Registers& registers) {
+    const Capture whole = unwind::capture(registers, buffer.window, buffer.ours, kMaxFrames);
+    buffer.remembered.capture(registers, buffer.incremental_window);
+    const bool is_equal = equal(whole, buffer.ours, buffer.remembered);
+    const std::lock_guard<std::mutex> lock(tally_lock);
+    ++total.incremental_captures;
+    total.unchanged_frames += buffer.remembered.unchanged();
+    total.incremental_frames += buffer.remembered.count();
+    if (is_equal) return;
+    ++total.mismatches;
+    if (!total.first_mismatch.empty()) return;
+    total.first_mismatch = "stop " + std::to_string(static_cast<int>(buffer.remembered.stop()));
+    describe(total.first_mismatch, "whole, leaf first", buffer.ours, whole.count);
+    describe(total.first_mismatch, "incremental, root first", buffer.remembered.frames(),
+             buffer.remembered.count());
+}
+
 // Inlined into what is public, so that all three unwinders start in the same frame.
 __attribute__((always_inline)) inline void compare(bool in_coroutine) {
     Buffers& buffer = buffers();
     Registers registers;
     OFFHEAP_REGISTERS_HERE(registers);
+    compare_walks(buffer, registers);
     const Capture capture = unwind::capture(registers, buffer.window, buffer.ours, kMaxFrames);
 
     unw_context_t context;
@@ -107,6 +142,13 @@ __attribute__((always_inline)) inline void compare(bool in_coroutine) {
 Tally tally() {
     const std::lock_guard<std::mutex> lock(tally_lock);
     return total;
+}
+
+__attribute__((noinline)) void compare_walks_here() {
+    Registers registers;
+    OFFHEAP_REGISTERS_HERE(registers);
+    compare_walks(buffers(), registers);
+    __asm__ volatile("");
 }
 
 __attribute__((noinline)) void compare_here() {

@@ -19,6 +19,7 @@ namespace {
 
 using oracles::compare_here;
 using oracles::compare_in_coroutine;
+using oracles::compare_walks_here;
 
 #define OFFHEAP_FRAME __attribute__((noinline))
 // Keeps a call from becoming a jump and its frame from being left out.
@@ -30,7 +31,8 @@ class Shapes : public testing::Test {
     void SetUp() override { before_ = oracles::tally(); }
     void TearDown() override {
         const oracles::Tally now = oracles::tally();
-        EXPECT_GT(now.captures, before_.captures) << "nothing was compared";
+        EXPECT_GT(now.captures + now.incremental_captures, before_.captures + before_.incremental_captures)
+            << "nothing was compared";
         EXPECT_EQ(now.mismatches, before_.mismatches) << now.first_mismatch;
     }
 
@@ -285,15 +287,75 @@ TEST_F(Shapes, coroutines) {
     }
 }
 
+// ---- one stack whose callers change under the same leaf ----
+
+// Each of these calls `compare_walks_here` from the same place, with the same stack pointer, on behalf of
+// others.
+OFFHEAP_FRAME void shared_leaf() {
+    compare_walks_here();
+    OFFHEAP_AFTER_CALL();
+}
+OFFHEAP_FRAME void shared_middle() {
+    shared_leaf();
+    OFFHEAP_AFTER_CALL();
+}
+OFFHEAP_FRAME void caller_a() {
+    shared_middle();
+    OFFHEAP_AFTER_CALL();
+}
+OFFHEAP_FRAME void caller_b() {
+    shared_middle();
+    OFFHEAP_AFTER_CALL();
+}
+OFFHEAP_FRAME void with_frame_pointer(size_t bytes, void (*callee)()) {
+    // alloca makes rbp the base; the callees keep it without touching it.
+    auto* block = static_cast<volatile char*>(alloca(bytes));
+    block[0] = 1;
+    callee();
+    callee();
+    OFFHEAP_AFTER_CALL();
+}
+TEST_F(Shapes, callers_that_alternate_under_one_leaf) {
+    for (int round = 0; round < 1'000; ++round) {
+        caller_a();
+        caller_b();
+        with_frame_pointer(16 + static_cast<size_t>(round) % 5 * 16, round % 2 == 0 ? caller_a : caller_b);
+        with_frame_pointer(16 + static_cast<size_t>(round) % 3 * 16, shared_leaf);
+    }
+}
+
 // ---- all of them, mixed at random ----
 
 struct Mixture {
     std::mt19937 random;
-    int left;  // frames until the next comparison
+    int left;  // frames until the deepest
+    void (*compare)();
 };
 void descend(Mixture& mixture);
 thread_local Mixture* in_signal;
 thread_local Mixture* in_sort;
+Mixture* in_coroutine;
+
+OFFHEAP_FRAME void jump_from_mixture(Mixture& mixture, int depth) {
+    mixture.compare();
+    if (depth > 0) jump_from_mixture(mixture, depth - 1);
+    if (depth == 0) longjmp(jump_target, 1);
+    OFFHEAP_AFTER_CALL();
+}
+OFFHEAP_FRAME void recurse_and_switch(Mixture& mixture, uint32_t depth) {
+    mixture.compare();
+    if (depth == 0) {
+        running->yield();
+        mixture.compare();
+    } else {
+        recurse_and_switch(mixture, depth - 1);
+    }
+    OFFHEAP_AFTER_CALL();
+}
+void switching_body() {
+    Mixture& mixture = *in_coroutine;
+    recurse_and_switch(mixture, mixture.random() % 9);
+}
 
 OFFHEAP_FRAME void descend_with_alloca(Mixture& mixture) {
     auto* block = static_cast<volatile char*>(alloca(mixture.random() % 300 + 1));
@@ -348,37 +410,89 @@ OFFHEAP_FRAME void descend_plainly(Mixture& mixture) {
     OFFHEAP_AFTER_CALL();
 }
 
-OFFHEAP_FRAME void descend(Mixture& mixture) {
-    compare_here();
-    if (mixture.left-- <= 0) return;
-    switch (mixture.random() % 9) {
-        case 0:
-            descend_with_alloca(mixture);
-            break;
-        case 1:
-            descend_aligned(mixture);
-            break;
-        case 2:
-            descend_by_throwing(mixture);
-            break;
-        case 3:
-            descend_by_sorting(mixture);
-            break;
-        case 4:
-            descend_by_signal(mixture);
-            break;
-        default:
-            descend_plainly(mixture);
+OFFHEAP_FRAME void descend_by_jumping(Mixture& mixture) {
+    jmp_buf outer;
+    __builtin_memcpy(&outer, &jump_target, sizeof outer);
+    if (setjmp(jump_target) == 0) {
+        jump_from_mixture(mixture, 3);
+    } else {
+        mixture.compare();
     }
-    compare_here();
+    __builtin_memcpy(&jump_target, &outer, sizeof outer);
+    descend(mixture);
+    OFFHEAP_AFTER_CALL();
+}
+// The main stack goes on growing while the coroutine's keeps what it held.
+OFFHEAP_FRAME void descend_by_switching(Mixture& mixture) {
+    Coroutine coroutine(switching_body);
+    Coroutine* outer = running;
+    in_coroutine = &mixture;
+    running = &coroutine;
+    coroutine.resume();
+    descend(mixture);
+    running = &coroutine;
+    coroutine.resume();
+    running = outer;
+    OFFHEAP_AFTER_CALL();
+}
+
+OFFHEAP_FRAME void descend(Mixture& mixture) {
+    mixture.compare();
+    if (mixture.left-- <= 0) return;
+    // Twice at times: the second descent finds what the first left in memory below.
+    for (uint32_t times = mixture.random() % 16 == 0 ? 2 : 1; times > 0; --times) {
+        switch (mixture.random() % 11) {
+            case 0:
+                descend_with_alloca(mixture);
+                break;
+            case 1:
+                descend_aligned(mixture);
+                break;
+            case 2:
+                descend_by_throwing(mixture);
+                break;
+            case 3:
+                descend_by_sorting(mixture);
+                break;
+            case 4:
+                descend_by_signal(mixture);
+                break;
+            case 5:
+                descend_by_jumping(mixture);
+                break;
+            case 6:
+                descend_by_switching(mixture);
+                break;
+            default:
+                descend_plainly(mixture);
+        }
+        mixture.compare();
+    }
+    mixture.compare();
 }
 
 TEST_F(Shapes, random_mixtures) {
     AlternateStack stack;
     for (uint32_t seed = 0; seed < 60; ++seed) {
-        Mixture mixture{std::mt19937(seed), static_cast<int>(seed % 40) + 5};
+        Mixture mixture{std::mt19937(seed), static_cast<int>(seed % 40) + 5, compare_in_coroutine};
         descend(mixture);
     }
+}
+
+TEST_F(Shapes, a_million_incremental_captures) {
+    AlternateStack stack;
+    const oracles::Tally before = oracles::tally();
+    uint64_t captures = 0;
+    for (uint32_t seed = 0; captures < 1'000'000; ++seed) {
+        Mixture mixture{std::mt19937(seed), static_cast<int>(seed % 60) + 5, compare_walks_here};
+        descend(mixture);
+        captures = oracles::tally().incremental_captures - before.incremental_captures;
+    }
+    const oracles::Tally now = oracles::tally();
+    EXPECT_GT(now.unchanged_frames - before.unchanged_frames,
+              (now.incremental_frames - before.incremental_frames) / 4)
+        << "little was reused, so little was tested";
+    RecordProperty("captures", std::to_string(captures));
 }
 
 }  // namespace
