@@ -6,10 +6,13 @@ import { libraryPath, type Need, needs, pythonPath } from './support/needs.js';
 import { TARGET_SOURCES } from './support/paths.js';
 import { PausableTarget } from './support/pausable.js';
 
-/** Asks a paused target's kernel; what is left differs beyond the stacks that the kernel extends by itself. */
+/**
+ * What a paused target's kernel and its ledger differ in, beyond the stacks that the kernel extends by itself. Undefined
+ * where a thread was stopped within the few instructions between taking a place in the ring and filling it.
+ */
 function differences({ recorded, pid }: PausableTarget) {
   const found = differencesFromKernel(recorded.recording, pid);
-  if (found === undefined) throw new Error('a paused target went on');
+  if (found === undefined) return undefined;
   return { ...found, missingInLedger: followStacks(recorded.recording, found.missingInLedger) };
 }
 
@@ -43,7 +46,7 @@ const programs: Record<string, Program> = {
   Rust: { needs: ['rust'], command: () => [buildRust()] },
 };
 
-const MOST_PAUSES = 12;
+const MOST_COMPARISONS = 12;
 
 test.for(Object.entries(programs))(
   '%s, paused anywhere: as the kernel has it',
@@ -52,21 +55,24 @@ test.for(Object.entries(programs))(
     await using target = await PausableTarget.start(program.command(), {
       preload: program.preload?.() ?? [],
     });
-    let pauses = 0;
+    let compared = 0;
     do {
-      const { missingInLedger, missingInKernel } = differences(target);
-      // A release is recorded before it happens and an acquisition after it: whatever is on its way, nothing is in the
-      // ledger that the kernel doesn't have.
-      expect(missingInKernel).toEqual([]);
-      const inShim = target.threadsInShim();
-      if (!program.abandonsCalls) expect(missingInLedger.length).toBeLessThanOrEqual(inShim);
-      const { completeness } = target.recorded.snapshot();
-      const bytes = missingInLedger.reduce((sum, { start, end }) => sum + end - start, 0);
-      expect(completeness.unexplainedBytes).toBe(bytes);
-      pauses++;
+      const found = differences(target);
+      if (found !== undefined) {
+        compared++;
+        // A release is recorded before it happens and an acquisition after it: whatever is on its way, nothing is in
+        // the ledger that the kernel doesn't have.
+        expect(found.missingInKernel).toEqual([]);
+        if (!program.abandonsCalls)
+          expect(found.missingInLedger.length).toBeLessThanOrEqual(target.threadsInShim());
+        const { completeness } = target.recorded.snapshot();
+        const bytes = found.missingInLedger.reduce((sum, { start, end }) => sum + end - start, 0);
+        expect(completeness.unexplainedBytes).toBe(bytes);
+      }
       target.resume();
-      await sleep(pauses);
-    } while (pauses < MOST_PAUSES && (await target.pause()));
+      await sleep(compared);
+    } while (compared < MOST_COMPARISONS && (await target.pause()));
+    expect(compared).toBeGreaterThan(0);
     expect(target.recorded.recording.ledger.counters).toMatchObject({
       contradictions: 0,
       unmatched: 0,

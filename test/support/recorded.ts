@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { channelFiles } from '../../src/drain/directory.js';
 import { ElfStore } from '../../src/modules/elf-store.js';
 import { shimPath } from '../../src/session/shim.js';
@@ -25,7 +25,7 @@ export class Recorder {
     recordingOf: (id: string) =>
       this.processes.find(({ recording }) => recording.header.channelId === id)?.recording,
   };
-  readonly #timer = setInterval(() => this.poll(), POLL_MS);
+  readonly #timer = setInterval(() => this.#pollMeanwhile(), POLL_MS);
 
   /** What a target needs in its environment. Libraries in `preload` stand behind the shim, those in `before` ahead. */
   environment({ preload = [] as string[], before = [] as string[] } = {}): Record<string, string> {
@@ -63,6 +63,15 @@ export class Recorder {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
+  /** What goes wrong here goes wrong again for whoever polls next, and is theirs to report. */
+  #pollMeanwhile(): void {
+    try {
+      this.poll();
+    } catch {
+      clearInterval(this.#timer);
+    }
+  }
+
   #scan(): void {
     const fresh = channelFiles(this.directory).filter(({ path }) => !this.#seen.has(path));
     const started = fresh.flatMap(({ path }) => {
@@ -80,6 +89,7 @@ export class Recorder {
 
 /** When the channel was made; undefined while it is being made. */
 function startOf(path: string): number | undefined {
+  if (statSync(path).size === 0) return undefined;
   try {
     const channel = new Channel(path);
     channel.close();
