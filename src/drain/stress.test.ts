@@ -122,6 +122,7 @@ test('records written at full speed by several threads arrive once, whole and in
 });
 
 test('a producer killed at any moment loses nothing but what it had not committed', async () => {
+  let events = 0;
   for (let round = 0; round < 12; round++) {
     const path = join(folder, `killed-${round}`);
     const child = await start(path, 1024, 3, 1e9);
@@ -133,9 +134,11 @@ test('a producer killed at any moment loses nothing but what it had not committe
     expect(checker.faults).toEqual([]);
     expect(checker.uncommitted).toBeLessThanOrEqual(3);
     expect(checker.events + checker.uncommitted).toBe(drain.header.ringHead);
-    expect(checker.events).toBeGreaterThan(0);
+    events += checker.events;
     drain.close();
   }
+  // One round may end before its threads have begun.
+  expect(events).toBeGreaterThan(0);
 });
 
 test('a collector that ends hands over what it had not confirmed', async () => {
