@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { SnapshotMapping } from '../src/report/schema.js';
 import { buildC } from './support/build.js';
+import { needs, pythonPath } from './support/needs.js';
 import { record } from './support/recorded.js';
 import type { RecordedProcess } from './support/recorded-process.js';
 
@@ -60,6 +61,33 @@ test('fork: a child starts from what its parent held, with the parent’s stacks
   expect(header('grandchild').parentChannelId).toBe(header('child').channelId);
   expect(header('execing')).toMatchObject({ beginning: 'fork' });
   expect(header('execed', 1)).toMatchObject({ parentChannelId: null, beginning: 'exec' });
+});
+
+test('many forks at once: every child starts from its parent', async (context) => {
+  needs(context, 'python');
+  const program = `
+import mmap, os, time
+block = mmap.mmap(-1, 3 << 20)
+children = []
+for _ in range(20):
+    pid = os.fork()
+    if pid == 0:
+        mmap.mmap(-1, 5 << 20)
+        time.sleep(0.1)
+        os._exit(0)
+    children.append(pid)
+for pid in children: os.waitpid(pid, 0)
+`;
+  const { recorder, run, main } = await record(pythonPath(), ['-c', program]);
+  using _ = recorder;
+  expect(run.status, run.stderr.toString()).toBe(0);
+  const children = recorder.processes.filter((process) => process !== main);
+  expect(children).toHaveLength(20);
+  for (const child of children) {
+    const [inherited] = mappingsOf(child, 3 * MIB);
+    expect(inherited).toMatchObject({ operation: 'mmap', threadId: main.pid });
+    expect(inherited!.stack).not.toBe(0);
+  }
 });
 
 test('vfork and posix_spawn: what a borrower maps is its parent’s, which keeps it', async () => {

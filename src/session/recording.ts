@@ -16,8 +16,12 @@ interface ForkPoint {
   sites: SiteTable;
 }
 
-/** A server that forks for each request would otherwise keep a ledger for each child that never shows up. */
+/**
+ * A server that forks for each request would otherwise keep a ledger for each child that never shows up. Children of a
+ * small process may appear by the dozen at once; of a large one, a few must do.
+ */
 const FORK_POINTS_KEPT = 8;
+const FORK_RANGES_KEPT = 200_000;
 /** Share of the collector's time that checkpoints may take; beyond it history is at risk and `unsaved` says so. */
 const CHECKPOINT_TIME_SHARE = 0.1;
 /** What they may take beside: a program that starts maps its libraries in one go, and a short life has no share yet. */
@@ -177,8 +181,10 @@ export class ProcessRecording implements DrainHandler {
 
   #rememberFork(position: number): void {
     this.#forkPoints.set(position, { ledger: this.#ledger.clone(), sites: this.#sites.fork() });
+    const { liveRanges, fileRanges } = this.#ledger;
+    const kept = Math.max(FORK_POINTS_KEPT, FORK_RANGES_KEPT / Math.max(1, liveRanges + fileRanges));
     for (const oldest of this.#forkPoints.keys()) {
-      if (this.#forkPoints.size <= FORK_POINTS_KEPT) break;
+      if (this.#forkPoints.size <= kept) break;
       this.#forkPoints.delete(oldest);
     }
   }
