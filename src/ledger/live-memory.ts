@@ -142,6 +142,20 @@ export class LiveMemory {
     return ranges;
   }
 
+  /** Bounds of all ranges that are no file's, `[start, end, …]` by address. */
+  boundsOfMemory(): Float64Array {
+    const rows = new RowBuffer();
+    this.index.collect(0, Number.POSITIVE_INFINITY, rows);
+    const bounds = new Float64Array((rows.length / ROW) * 2);
+    let length = 0;
+    for (let at = 0; at < rows.length; at += ROW) {
+      if (this.origins.isFile(rows.values[at + ORIGIN]!)) continue;
+      bounds[length++] = rows.values[at]!;
+      bounds[length++] = rows.values[at + END]!;
+    }
+    return bounds.subarray(0, length);
+  }
+
   clone(): LiveMemory {
     return new LiveMemory(this.index.clone(), this.origins.clone(), this.totals.clone());
   }

@@ -120,6 +120,11 @@ export class MappingLedger {
     return this.#memory.rangesIn(start, end).values();
   }
 
+  /** Bounds of the live ranges of anonymous and shared memory, `[start, end, …]` by address: no objects, for what is often done. */
+  boundsOfMemory(): Float64Array {
+    return this.#memory.boundsOfMemory();
+  }
+
   at(address: number): LiveRange | undefined {
     return this.#memory.rangesIn(address, address + 1)[0];
   }

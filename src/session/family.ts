@@ -8,7 +8,9 @@ import { ProcessFacts } from './process-facts.js';
 import type { ProcessRecording } from './recording.js';
 import { WatchedProcess } from './watched-process.js';
 
+/** Between two looks into the folder: soon after something came, seldom where nothing does. */
 const SCAN_MS = 50;
+const IDLE_SCAN_MS = 400;
 /** Ended members that stay open: a child of theirs may show itself late, and asks for what they had mapped. */
 const ENDED_OPEN = 16;
 /** Members whose last snapshot is kept once their channels are closed. */
@@ -49,8 +51,7 @@ export class Family {
     this.#options = options;
     // Channels from before are nobody's children here.
     for (const { path } of channelFiles(directory)) this.#seen.add(path);
-    this.#timer = setInterval(() => this.scan(), SCAN_MS);
-    this.#timer.unref();
+    this.#schedule(SCAN_MS);
   }
 
   /** A process for this family, not yet a member. */
@@ -69,13 +70,13 @@ export class Family {
     if (member.recording !== undefined) this.#remember(member.recording);
   }
 
-  /** Looks for new channels of members and of their children. */
-  scan(): void {
+  /** Looks for new channels of members and of their children; returns whether something new was there. */
+  scan(): boolean {
     let files: ChannelFile[];
     try {
       files = channelFiles(this.#directory);
     } catch (error) {
-      if (error instanceof OffheapError) return;
+      if (error instanceof OffheapError) return false;
       throw error;
     }
     const present = new Set(files.map(({ path }) => path));
@@ -94,17 +95,26 @@ export class Family {
       else if (this.#options.followChildren) this.#addChild(pid, parentPid, parentChannelId, path);
     }
     this.#closeEnded();
+    return fresh.length > 0;
   }
 
   /** Stops watching; the channels of processes that run on stay, for whoever attaches to them. */
   async close(): Promise<void> {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     this.#timer = undefined;
     for (const member of this.members) {
       const recordings = [...member.recordings];
       member.release();
       if (member.ended) this.#forgetRecordings(recordings);
     }
+  }
+
+  #schedule(delayMs: number): void {
+    this.#timer = setTimeout(() => {
+      const found = this.scan();
+      if (this.#timer !== undefined) this.#schedule(found ? SCAN_MS : Math.min(delayMs * 1.5, IDLE_SCAN_MS));
+    }, delayMs);
+    this.#timer.unref();
   }
 
   #addChild(pid: number, parentPid: number, parentChannelId: string | null, path: string): void {

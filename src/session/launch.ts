@@ -82,7 +82,11 @@ export async function launch(
   return Object.assign(member, {
     exited,
     kill: (signal: NodeJS.Signals) => void child.kill(signal),
-    children: () => [...family.members].filter((each) => each !== member),
+    children: () => {
+      // Those of this very moment as well.
+      family.scan();
+      return [...family.members].filter((each) => each !== member);
+    },
     forgottenChildren: () => family.forgotten,
     close: () => family.close(),
   });

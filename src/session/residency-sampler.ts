@@ -1,11 +1,11 @@
-import { measureResidency } from '../account/residency.js';
 import { type MemoryTotals, memoryTotals } from '../account/rollup.js';
 import type { MappingLedger } from '../ledger/mapping-ledger.js';
+import { residency } from '../wire/addon.js';
 import { OffheapError } from '../wire/error.js';
 import type { ProcessFacts } from './process-facts.js';
 
 /** Share of the collector's time that sampling may take: it walks the target's page tables range by range. */
-const TIME_SHARE = 0.01;
+const TIME_SHARE = 0.004;
 
 const NOTHING: MemoryTotals = {
   totalBytes: 0,
@@ -20,7 +20,9 @@ export class ResidencySampler {
   totals = NOTHING;
   /** Why residency is unknown, where it is. */
   problem: string | undefined;
-  #bytes = new Map<number, number>();
+  // [start, end, …] by address, and [residentBytes, swapBytes, …] of the same ranges.
+  #bounds: Float64Array = new Float64Array();
+  #measured: Float64Array = new Float64Array();
   #notBeforeMs = 0;
 
   constructor(private readonly facts: ProcessFacts) {}
@@ -32,12 +34,13 @@ export class ResidencySampler {
     if (!now && started < this.#notBeforeMs) return;
     try {
       const totals = memoryTotals(this.facts.pid);
-      const ranges = [...ledger.ranges()].filter(({ origin }) => origin.class !== 'file');
-      const measured = measureResidency(this.facts.pid, ranges);
+      const bounds = ledger.boundsOfMemory();
+      const measured = residency(this.facts.pid, bounds);
       // A process that ended meanwhile reports nothing: what was seen before says more.
       if (totals.totalBytes === 0) return;
       this.totals = totals;
-      this.#bytes = new Map(ranges.map(({ start }, index) => [start, measured[index]!.residentBytes]));
+      this.#bounds = bounds;
+      this.#measured = measured;
       this.problem = undefined;
     } catch (error) {
       if (!(error instanceof OffheapError)) throw error;
@@ -47,8 +50,15 @@ export class ResidencySampler {
     this.#notBeforeMs = ended + (ended - started) / TIME_SHARE;
   }
 
-  /** Resident bytes of the live range that starts here. */
+  /** Resident bytes of the live range that starts here, 0 where none did when it was last asked for. */
   residentBytes(start: number): number {
-    return this.#bytes.get(start) ?? 0;
+    let low = 0;
+    let high = this.#bounds.length / 2;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#bounds[2 * middle]! < start) low = middle + 1;
+      else high = middle;
+    }
+    return this.#bounds[2 * low] === start ? this.#measured[2 * low]! : 0;
   }
 }

@@ -121,7 +121,9 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     this.#code = new CodeMap(recording, this.#symbolizer);
     this.#attributions = new Attributions(recording, this.#code, this.#facts.programPath());
     this.#growth = new GrowthTracker();
-    this.#flamegraphRequests = header.flamegraphRequests;
+    // A request from before the first collector still waits for its answer.
+    const isFirst = recording.drain.channel.opened.collectorBeatNs === 0;
+    this.#flamegraphRequests = isFirst ? 0 : header.flamegraphRequests;
     const pollable = {
       poll: () => this.poll(),
       get ended() {
@@ -144,7 +146,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     if (events === 0) recording.catchUp();
     if (recording.outOfStep && this.#facts.isRunning()) bringInStep(recording, this.pid);
     const requests = recording.header.flamegraphRequests;
-    if (requests > this.#flamegraphRequests) {
+    if (requests > this.#flamegraphRequests && this.listenerCount('flamegraph') > 0) {
       this.#flamegraphRequests = requests;
       this.emit('flamegraph');
     }
