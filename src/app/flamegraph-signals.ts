@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { LaunchedSession } from '../session/index.js';
 import type { Session } from '../session/session.js';
 import { flamegraphFileName } from './flamegraph-file.js';
 
@@ -9,6 +10,9 @@ import { flamegraphFileName } from './flamegraph-file.js';
  */
 export class FlamegraphSignals {
   private readonly sessions = new Set<Session>();
+  private launched: LaunchedSession | undefined;
+  /** The signal came before there was anything to draw. */
+  private isPending = false;
 
   constructor(private readonly say: (line: string) => void) {
     process.on('SIGUSR2', this.writeAll);
@@ -21,12 +25,24 @@ export class FlamegraphSignals {
     session.on('exit', () => this.sessions.delete(session));
   }
 
+  /** The same for a command and all that it starts. */
+  answerAll(session: LaunchedSession): void {
+    this.launched = session;
+    this.answer(session);
+    for (const child of session.children()) this.answer(child);
+    session.on('child', (child) => this.answer(child));
+    if (this.isPending) this.writeAll();
+  }
+
   stop(): void {
     process.off('SIGUSR2', this.writeAll);
     this.sessions.clear();
   }
 
   private readonly writeAll = (): void => {
+    // Children that have not been noticed yet answer as they are found.
+    this.launched?.children();
+    this.isPending = this.sessions.size === 0;
     for (const session of this.sessions) void this.write(session);
   };
 

@@ -40,8 +40,7 @@ export async function run(command: string, args: string[], options: RunOptions):
     signals.to((signal) => session.kill(signal));
     // Said now: whoever starts a server would learn it only when that ends.
     if (session.problem !== undefined && !options.quiet) complain(session.problem);
-    flamegraphs.answer(session);
-    session.on('child', (child) => flamegraphs.answer(child));
+    flamegraphs.answerAll(session);
     return await collect(session, options);
   } finally {
     flamegraphs.stop();
