@@ -26,7 +26,7 @@ bool ExecutableRanges::begin_write() {
 
 void ExecutableRanges::end_write() {
     // [ranges] partner: the acquire loads of `version_` in overlaps().
-    __atomic_store_n(&version_, version_ + 1, __ATOMIC_RELEASE);
+    __atomic_add_fetch(&version_, 1, __ATOMIC_RELEASE);
 }
 
 uint32_t ExecutableRanges::first_ending_behind(uint64_t address, uint32_t count) const {

@@ -18,7 +18,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
-#include <regex>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -57,14 +57,15 @@ TEST(Channel, is_one_private_file_named_by_process_and_id) {
     ASSERT_TRUE(channel.create(folder.configuration(), Parent()));
     ASSERT_EQ(entries(folder.path()), 1u);
     const fs::path file = fs::directory_iterator(folder.path())->path();
-    EXPECT_TRUE(std::regex_match(file.filename().string(),
-                                 std::regex(std::to_string(getpid()) + "-[0-9a-f]{16}\\.channel")));
+    const std::string name = file.filename();
+    const std::string process = std::to_string(getpid()) + "-";
+    ASSERT_EQ(name.size(), process.size() + 16 + strlen(".channel")) << name;
+    EXPECT_TRUE(name.starts_with(process) && name.ends_with(".channel")) << name;
+    EXPECT_EQ(std::stoull(name.substr(process.size(), 16), nullptr, 16), channel.header()->channel_id);
     struct stat info;
     ASSERT_EQ(stat(file.c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 0777, 0600u);
     EXPECT_EQ(static_cast<uint64_t>(info.st_size), channel.header()->file_bytes);
-    EXPECT_EQ(std::stoull(file.filename().string().substr(std::to_string(getpid()).size() + 1), nullptr, 16),
-              channel.header()->channel_id);
 }
 
 TEST(Channel, says_who_it_is) {

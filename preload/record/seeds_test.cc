@@ -4,11 +4,12 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
-#include <sys/sysmacros.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
-#include <fstream>
+#include <cstring>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -30,8 +31,52 @@ std::ostream& operator<<(std::ostream& out, const Line& line) {
     return out << std::hex << line.start << "-" << line.end << " " << line.path;
 }
 
-std::vector<Line> read_plainly() {
-    std::ifstream file("/proc/self/maps");
+// Nothing may be mapped while the file is read, so both readings go to memory that is there already.
+struct PlainText {
+    char text[4 << 20];
+    size_t length = 0;
+
+    void read() {
+        const int fd = open("/proc/self/maps", O_RDONLY);
+        length = 0;
+        for (ssize_t got; (got = ::read(fd, text + length, sizeof text - length)) > 0;)
+            length += static_cast<size_t>(got);
+        close(fd);
+    }
+    bool operator==(const PlainText& other) const {
+        return length == other.length && memcmp(text, other.text, length) == 0;
+    }
+};
+
+struct Visits {
+    struct Visit {
+        MapsLine line;
+        size_t path_at;
+    };
+    Visit visits[20'000];
+    char paths[4 << 20];
+    size_t count = 0;
+    size_t path_bytes = 0;
+    bool complete = false;
+
+    void read() {
+        count = path_bytes = 0;
+        complete = visit_maps(
+            [](void* context, const MapsLine& line) {
+                auto* to = static_cast<Visits*>(context);
+                to->visits[to->count++] = {line, to->path_bytes};
+                strcpy(to->paths + to->path_bytes, line.path);
+                to->path_bytes += strlen(line.path) + 1;
+            },
+            this);
+    }
+};
+
+PlainText before, after;
+Visits visits;
+
+std::vector<Line> parse_plainly(const PlainText& plain) {
+    std::istringstream file(std::string(plain.text, plain.length));
     std::vector<Line> lines;
     for (std::string text; std::getline(file, text);) {
         Line line = {};
@@ -48,31 +93,25 @@ std::vector<Line> read_plainly() {
     return lines;
 }
 
-bool read_by_visits(std::vector<Line>* lines) {
-    lines->reserve(20'000);  // nothing is to be mapped while the file is read
-    return visit_maps(
-        [](void* context, const MapsLine& line) {
-            static_cast<std::vector<Line>*>(context)->push_back(
-                {line.start, line.end, line.offset, line.device >> 20, line.device & 0xfffff, line.inode,
-                 line.protection, line.shared, line.path});
-        },
-        lines);
+std::vector<Line> visited_lines() {
+    std::vector<Line> lines;
+    for (size_t i = 0; i < visits.count; ++i) {
+        const auto& [line, path_at] = visits.visits[i];
+        lines.push_back({line.start, line.end, line.offset, line.device >> 20, line.device & 0xfffff,
+                         line.inode, line.protection, line.shared, visits.paths + path_at});
+    }
+    return lines;
 }
 
-// What is mapped may change while it is read: the plain readings before and after agree when it did not.
-void expect_equal_readings() {
-    for (int attempt = 0; attempt < 20; ++attempt) {
-        std::vector<Line> visited;
-        visited.reserve(20'000);
-        read_plainly();
-        const std::vector<Line> before = read_plainly();
-        const bool complete = read_by_visits(&visited);
-        if (read_plainly() != before) continue;
-        EXPECT_TRUE(complete);
-        EXPECT_EQ(visited, before);
-        return;
-    }
-    FAIL() << "the mappings of this process never came to rest";
+// Returns how many there were.
+size_t expect_equal_readings() {
+    before.read();
+    visits.read();
+    after.read();
+    EXPECT_TRUE(before == after) << "something was mapped meanwhile: the readings can't be compared";
+    EXPECT_TRUE(visits.complete);
+    EXPECT_EQ(visited_lines(), parse_plainly(before));
+    return visits.count;
 }
 
 TEST(Seeds, are_what_the_kernel_lists) { expect_equal_readings(); }
@@ -82,8 +121,7 @@ TEST(Seeds, are_whole_where_there_are_many) {
     auto* memory =
         static_cast<uint8_t*>(mmap(nullptr, kPages * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     for (size_t i = 0; i < kPages; i += 2) mprotect(memory + i * 4096, 4096, PROT_READ | PROT_WRITE);
-    EXPECT_GT(read_plainly().size(), kPages);
-    expect_equal_readings();
+    EXPECT_GT(expect_equal_readings(), kPages);
     munmap(memory, kPages * 4096);
 }
 
