@@ -49,6 +49,8 @@ Napi::Function ChannelObject::define(Napi::Env env) {
                        {
                            InstanceMethod<&ChannelObject::header>("header"),
                            InstanceMethod<&ChannelObject::claim>("claim"),
+                           InstanceMethod<&ChannelObject::lock>("lock"),
+                           InstanceMethod<&ChannelObject::unlock>("unlock"),
                            InstanceMethod<&ChannelObject::drain>("drain"),
                            InstanceMethod<&ChannelObject::skip>("skip"),
                            InstanceMethod<&ChannelObject::free>("free"),
@@ -89,8 +91,8 @@ Napi::Value ChannelObject::header(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value ChannelObject::claim(const Napi::CallbackInfo& info) {
-    if (!usable(info.Env())) return info.Env().Undefined();
     uint64_t expected = 0;
+    if (!usable(info.Env())) return info.Env().Undefined();
     if (!unsigned_argument(info, 0, expected) || expected > UINT32_MAX) {
         return misuse(info.Env(), "claim(expected): a process id or 0");
     }
@@ -99,6 +101,23 @@ Napi::Value ChannelObject::claim(const Napi::CallbackInfo& info) {
         return fail(info.Env(), *failure);
     }
     return number(info.Env(), found);
+}
+
+Napi::Value ChannelObject::lock(const Napi::CallbackInfo& info) {
+    uint64_t expected = 0;
+    if (!usable(info.Env())) return info.Env().Undefined();
+    if (!unsigned_argument(info, 0, expected) || expected > UINT32_MAX) {
+        return misuse(info.Env(), "lock(expected): a process id or 0");
+    }
+    uint32_t found = 0;
+    if (auto failure = ring_.lock(static_cast<uint32_t>(expected), found)) return fail(info.Env(), *failure);
+    return number(info.Env(), found);
+}
+
+Napi::Value ChannelObject::unlock(const Napi::CallbackInfo& info) {
+    if (!usable(info.Env())) return info.Env().Undefined();
+    if (auto failure = ring_.unlock()) return fail(info.Env(), *failure);
+    return info.Env().Undefined();
 }
 
 Napi::Value ChannelObject::drain(const Napi::CallbackInfo& info) {

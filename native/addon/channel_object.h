@@ -16,6 +16,8 @@ class ChannelObject : public Napi::ObjectWrap<ChannelObject> {
   private:
     Napi::Value header(const Napi::CallbackInfo& info);
     Napi::Value claim(const Napi::CallbackInfo& info);
+    Napi::Value lock(const Napi::CallbackInfo& info);
+    Napi::Value unlock(const Napi::CallbackInfo& info);
     Napi::Value drain(const Napi::CallbackInfo& info);
     Napi::Value skip(const Napi::CallbackInfo& info);
     Napi::Value free(const Napi::CallbackInfo& info);

@@ -35,19 +35,38 @@ MaybeFailure RingReader::rewind() {
 MaybeFailure RingReader::claim(uint32_t expected, uint32_t process_id, uint32_t& found) {
     if (!page_.mapped() && !page_.map(file_.descriptor())) return damaged("the channel can't be mapped");
     found = expected;
-    if (!page_.compare_exchange(offsetof(Header, consumer_lock), found, process_id))
+    if (!page_.compare_exchange(offsetof(Header, collector_process_id), found, process_id))
+        return damaged(kTruncated);
+    if (found == expected) process_id_ = process_id;
+    return {};
+}
+
+MaybeFailure RingReader::lock(uint32_t expected, uint32_t& found) {
+    if (auto failure = check_claim()) return failure;
+    found = expected;
+    if (!page_.compare_exchange(offsetof(Header, consumer_lock), found, process_id_))
         return damaged(kTruncated);
     if (found != expected) return {};
-    process_id_ = process_id;
-    // The previous consumer may have freed records since this file was opened.
-    return rewind();
+    locked_ = true;
+    const uint64_t position = position_;
+    if (auto failure = rewind()) return failure;
+    position_ = std::max(position, position_);
+    return {};
+}
+
+MaybeFailure RingReader::unlock() {
+    if (!locked_) return {};
+    locked_ = false;
+    uint32_t expected = process_id_;
+    if (!page_.compare_exchange(offsetof(Header, consumer_lock), expected, 0)) return damaged(kTruncated);
+    return {};
 }
 
 MaybeFailure RingReader::check_claim() {
     uint32_t holder = 0;
     if (process_id_ == 0) return Failure{kChannelBusy, "the channel is read only: it was not claimed"};
-    if (!page_.load(offsetof(Header, consumer_lock), holder)) return damaged(kTruncated);
-    if (holder == 0) return damaged("the channel was overwritten: the lock that this collector held is gone");
+    if (!page_.load(offsetof(Header, collector_process_id), holder)) return damaged(kTruncated);
+    if (holder == 0) return damaged("the channel was overwritten: it no longer names its collector");
     if (holder != process_id_) {
         return Failure{kChannelBusy, "another collector, process " + std::to_string(holder) +
                                          ", has taken the channel over"};
@@ -57,11 +76,12 @@ MaybeFailure RingReader::check_claim() {
 
 MaybeFailure RingReader::release() {
     if (process_id_ == 0 || check_claim()) return {};
+    if (auto failure = unlock()) return failure;
     uint32_t expected = process_id_;
     process_id_ = 0;
     // A producer that meets a full ring waits for a consumer that beats: from now on it must not.
     if (!page_.store_release(offsetof(Header, collector_beat_ns), uint64_t{0}) ||
-        !page_.compare_exchange(offsetof(Header, consumer_lock), expected, 0)) {
+        !page_.compare_exchange(offsetof(Header, collector_process_id), expected, 0)) {
         return damaged(kTruncated);
     }
     return {};
@@ -86,6 +106,7 @@ MaybeFailure RingReader::read_slots(uint64_t position, uint64_t count, uint8_t* 
 MaybeFailure RingReader::drain(uint8_t* buffer, uint64_t slots, Drained& drained) {
     uint64_t head = 0;
     if (process_id_ == 0) return check_claim();
+    if (!locked_) return Failure{kChannelBusy, "the channel was not locked for reading"};
     if (auto failure = file_.read(offsetof(Header, ring_head), &head, sizeof head)) return failure;
     if (head < position_ || head - freed_ > file_.ring().capacity) {
         // So it looks, too, where another collector took over and frees slots now.
@@ -150,10 +171,7 @@ MaybeFailure RingReader::clear_backlog(uint64_t position) {
 
 MaybeFailure RingReader::beat(uint64_t now_ns) {
     if (auto failure = check_claim()) return failure;
-    if (!page_.store_release(offsetof(Header, collector_process_id), process_id_) ||
-        !page_.store_release(offsetof(Header, collector_beat_ns), now_ns)) {
-        return damaged(kTruncated);
-    }
+    if (!page_.store_release(offsetof(Header, collector_beat_ns), now_ns)) return damaged(kTruncated);
     return {};
 }
 

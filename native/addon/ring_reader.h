@@ -25,13 +25,19 @@ class RingReader {
     // Starts at the oldest record that was not freed.
     [[nodiscard]] MaybeFailure rewind();
 
-    // Makes `process_id` the one consumer, where the lock holds `expected` (0: nobody); `found` is what it
-    // held.
+    // Makes `process_id` the one collector, where the channel names `expected` (0: nobody); `found` is what
+    // it named.
     [[nodiscard]] MaybeFailure claim(uint32_t expected, uint32_t process_id, uint32_t& found);
     [[nodiscard]] MaybeFailure release();
 
+    // Takes the consumer lock for a moment, where it holds `expected`: while the target tidies up a full
+    // ring, it has it. `found` is what it held. Reading then goes on behind what the target has moved to the
+    // backlog.
+    [[nodiscard]] MaybeFailure lock(uint32_t expected, uint32_t& found);
+    [[nodiscard]] MaybeFailure unlock();
+
     // Copies committed records in order into `slots` x 128 bytes at `buffer`, without freeing them. Needs the
-    // claim: without it, slots may be freed and written anew during the copy.
+    // lock: without it, slots may be freed and written anew during the copy.
     [[nodiscard]] MaybeFailure drain(uint8_t* buffer, uint64_t slots, Drained& drained);
 
     // Gives up on `count` records at the reading position.
@@ -59,6 +65,7 @@ class RingReader {
     const ChannelFile& file_;
     GuardedPage page_;
     uint32_t process_id_ = 0;
+    bool locked_ = false;
     uint64_t position_ = 0;
     uint64_t freed_ = 0;
 };

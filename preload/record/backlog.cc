@@ -1,10 +1,10 @@
 #include "preload/record/backlog.h"
 
+#include <errno.h>
 #include <sys/mman.h>
 
 #include "native/wire/ring.h"
 #include "preload/record/mapping_index.h"
-#include "preload/runtime/clock.h"
 #include "preload/runtime/raw_syscall.h"
 
 namespace offheap::record {
@@ -18,7 +18,6 @@ namespace {
 
 constexpr uint32_t kMaxFailures = 64;
 constexpr uint64_t kManyCancelled = 8192;
-constexpr uint64_t kCollectorAliveNs = 2'000'000'000;
 constexpr uint64_t kLargestPageBytes = 1ULL << 30;
 
 Operation operation(const Event& event) { return static_cast<Operation>(event.operation); }
@@ -241,16 +240,16 @@ struct Failures {
     }
 };
 
-bool move_to_backlog(Channel& channel) {
+Compaction move_to_backlog(Channel& channel) {
     wire::Header* header = channel.header();
     const uint64_t tail = __atomic_load_n(&header->ring_tail, __ATOMIC_RELAXED);
     const uint64_t head = __atomic_load_n(&header->ring_head, __ATOMIC_RELAXED);
     // Another thread was here between the caller's look at the ring and ours.
-    if (head - tail < header->ring_capacity) return true;
+    if (head - tail < header->ring_capacity) return Compaction::kMadeRoom;
     Backlog backlog(channel);
     // A full backlog changes only by what a collector does: looking through the ring for every event that is
     // lost would slow the target down for nothing.
-    if (index.stuck_at == tail + 1 && !backlog.has_room(1)) return false;
+    if (index.stuck_at == tail + 1 && !backlog.has_room(1)) return Compaction::kNoRoom;
     // The newest quarter stays: a release in it may still be taken back by an event that hasn't come.
     const uint64_t end = head - header->ring_capacity / 4;
     Failures failures;
@@ -272,30 +271,27 @@ bool move_to_backlog(Channel& channel) {
         __atomic_store_n(&header->backlog_position, position + 1, __ATOMIC_RELEASE);
     }
     wire::free_until(header, position);
-    return position > tail;
+    if (position > tail) return Compaction::kMadeRoom;
+    // The oldest event is still being written: its thread needs a moment.
+    return wire::is_committed(wire::event_at(header, tail), tail) ? Compaction::kNoRoom : Compaction::kBusy;
 }
 
 }  // namespace
-
-bool collector_is_alive(const wire::Header* header) {
-    const uint64_t beat = __atomic_load_n(&header->collector_beat_ns, __ATOMIC_RELAXED);
-    return beat != 0 && clock_ns(kClockMonotonic) - beat < kCollectorAliveNs;
-}
 
 Compaction compact(Channel& channel, OwnedRange* own_mapping) {
     wire::Header* header = channel.header();
     uint32_t holder = __atomic_load_n(&header->consumer_lock, __ATOMIC_RELAXED);
     if (holder == header->process_id) return Compaction::kBusy;
-    // A collector that was killed leaves its lock behind; one that is merely slow is told when it comes back.
-    if (holder != 0 && collector_is_alive(header)) return Compaction::kCollected;
-    // The same lock that a collector claims: there is one consumer at any time.
+    // A collector holds the lock for as long as it copies; one that was killed meanwhile left it behind.
+    if (holder != 0 && raw_syscall(kSysKill, holder, 0) != -ESRCH) return Compaction::kBusy;
     if (!__atomic_compare_exchange_n(&header->consumer_lock, &holder, header->process_id, false,
                                      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
         return Compaction::kBusy;
     }
-    const bool moved = have_index(channel, own_mapping) && move_to_backlog(channel);
+    const Compaction outcome =
+        have_index(channel, own_mapping) ? move_to_backlog(channel) : Compaction::kNoRoom;
     __atomic_store_n(&header->consumer_lock, 0, __ATOMIC_RELEASE);
-    return moved ? Compaction::kMadeRoom : Compaction::kNoRoom;
+    return outcome;
 }
 
 }  // namespace offheap::record

@@ -18,7 +18,8 @@ void pause_briefly() {
     raw_syscall(kSysNanosleep, as_argument(pause));
 }
 
-// Without a collector the target clears up itself; with one it waits. False when neither helps.
+// The target clears up itself; it waits only while somebody else is at it. False when there is no room to be
+// made.
 bool make_room(Channel& channel) {
     OwnedRange own_mapping;
     const Compaction outcome = compact(channel, &own_mapping);

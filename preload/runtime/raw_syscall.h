@@ -22,6 +22,7 @@ enum : long {
     kSysNanosleep = 35,
     kSysGetpid = 39,
     kSysShmdt = 67,
+    kSysKill = 62,
     kSysFtruncate = 77,
     kSysMkdir = 83,
     kSysUnlink = 87,

@@ -46,6 +46,11 @@ function merge(ranges: readonly Range[]): Range[] {
   return merged;
 }
 
+/** What lies in both lists, each sorted by start. */
+export function intersectRanges(left: readonly Range[], right: readonly Range[]): Range[] {
+  return intersect(left, right);
+}
+
 function intersect(left: readonly Range[], right: readonly Range[]): Range[] {
   const a = merge(left);
   const b = merge(right);

@@ -1,4 +1,5 @@
 import { layout } from '../wire/addon.js';
+import type { Channel } from '../wire/channel.js';
 import { EVENT_BYTES } from '../wire/decode.js';
 import { fieldOffset } from '../wire/layout.js';
 import { unsigned64 } from '../wire/record-view.js';
@@ -27,4 +28,20 @@ export function keepRecords(
     count++;
   }
   return { count, lastSequence: last };
+}
+
+const CHUNK_RECORDS = 4096;
+
+/** The records [0, used) of the backlog that count and whose position is at least `from`. Under the lock. */
+export function copyBacklog(channel: Channel, used: number, from: number): Uint8Array[] {
+  const chunks: Uint8Array[] = [];
+  let lastSequence = from;
+  for (let at = 0; at < used; at += CHUNK_RECORDS) {
+    const records = channel.backlog(at, Math.min(at + CHUNK_RECORDS, used));
+    const target = new Uint8Array(records.byteLength);
+    const kept = keepRecords(records, target, lastSequence);
+    lastSequence = kept.lastSequence;
+    chunks.push(target.subarray(0, kept.count * EVENT_BYTES));
+  }
+  return chunks;
 }

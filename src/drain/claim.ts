@@ -1,12 +1,13 @@
 import { clock } from '../wire/addon.js';
 import type { Channel } from '../wire/channel.js';
 import { OffheapError } from '../wire/error.js';
-import { processStatus } from './process-identity.js';
+import { liveness, processStatus } from './process-identity.js';
 
 /** A collector beats many times a second; one that was silent for so long is stuck, or its pid is another's now. */
 const SILENT_NS = 10e9;
-const TARGET_TRIES = 100;
-const TARGET_WAIT_MS = 2;
+/** The lock is held for as long as a copy takes, or the target's tidying up: some milliseconds. */
+const LOCK_TRIES = 1000;
+const LOCK_WAIT_MS = 2;
 
 /** Channels that this very process collects: its own pid in a lock may be left from a namesake. */
 const claimed = new Set<string>();
@@ -17,12 +18,7 @@ const claimed = new Set<string>();
  */
 export function claimChannel(channel: Channel): () => void {
   const { channelId } = channel.opened;
-  let holder = channel.claim(0);
-  // The target holds its own channel for a moment now and then, to tidy it up while nobody reads.
-  for (let tries = 0; tries < TARGET_TRIES && holder === channel.opened.processId; tries++) {
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, TARGET_WAIT_MS);
-    holder = channel.claim(0);
-  }
+  const holder = channel.claim(0);
   if (holder !== 0) {
     if (!isGone(holder, channel)) {
       throw new OffheapError(
@@ -48,3 +44,29 @@ function isGone(holder: number, channel: Channel): boolean {
   if (!processStatus(holder)) return true;
   return clock().monotonicNs - channel.header().collectorBeatNs > SILENT_NS;
 }
+
+/** Runs `use` while the target keeps its hands off. Throws `CHANNEL_BUSY` where it never lets go. */
+export function whileLocked<T>(channel: Channel, use: () => T): T {
+  takeLock(channel);
+  try {
+    return use();
+  } finally {
+    channel.unlock();
+  }
+}
+
+function takeLock(channel: Channel): void {
+  const { processId, processStartTicks } = channel.opened;
+  for (let tries = 0; tries < LOCK_TRIES; tries++) {
+    const holder = channel.lock(0);
+    if (holder === 0) return;
+    // Whoever was killed while holding it left the channel as it was before or after each of its steps.
+    const isDead =
+      holder === processId ? liveness(processId, processStartTicks) === 'gone' : !processStatus(holder);
+    if (isDead && channel.lock(holder) === holder) return;
+    Atomics.wait(pause, 0, 0, LOCK_WAIT_MS);
+  }
+  throw new OffheapError('CHANNEL_BUSY', `the lock of ${channel.path} is never free; is the target stopped?`);
+}
+
+const pause = new Int32Array(new SharedArrayBuffer(4));

@@ -182,25 +182,33 @@ test('a slot that holds a later record is a loss', () => {
   drain.close();
 });
 
-test('one collector at a time; the lock of one that is gone is taken over', () => {
+test('one collector at a time; the place of one that is gone is taken', () => {
   const first = channelWithHoles();
   expect(() => new Drain(path)).toThrow(expect.objectContaining({ code: 'CHANNEL_BUSY' }));
   expect(header('collector_beat_ns')).toBeGreaterThan(77);
   first.close();
   expect(header('collector_beat_ns')).toBe(0);
 
-  // The lock is the upper half of the word at collector_process_id.
-  const lock = fieldOffset(Header, 'consumer_lock') - 4;
-  setWord(lock, 0x7fff_fff0 * 2 ** 32);
+  // The word at collector_process_id has the lock in its upper half.
+  const collector = fieldOffset(Header, 'collector_process_id');
+  setWord(collector, 0x7fff_fff0);
   new Drain(path).close();
   // A namesake of this process, before its time.
-  setWord(lock, process.pid * 2 ** 32);
+  setWord(collector, process.pid);
   const second = new Drain(path);
   // Somebody else takes over: this one must not free what it no longer owns.
-  setWord(lock, 1 * 2 ** 32);
+  setWord(collector, 1);
   expect(() => second.poll(handler)).toThrow(expect.objectContaining({ code: 'CHANNEL_BUSY' }));
   second.close();
-  expect(header('collector_process_id') / 2 ** 32).toBe(1);
+  expect(header('collector_process_id')).toBe(1);
+});
+
+test('the lock that a killed collector left behind is taken over', () => {
+  const drain = channelWithHoles();
+  setWord(fieldOffset(Header, 'collector_process_id'), process.pid + 0x7fff_fff0 * 2 ** 32);
+  expect(drain.poll(handler)).toEqual({ events: 4, lost: 12 });
+  expect(header('collector_process_id')).toBe(process.pid);
+  drain.close();
 });
 
 test('stacks: leaf first, with what each address is', () => {

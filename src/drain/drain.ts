@@ -4,8 +4,8 @@ import { EventClock } from '../wire/clock.js';
 import { EVENT_BYTES, EventDecoder } from '../wire/decode.js';
 import type { MappingEvent } from '../wire/event.js';
 import type { ChannelHeader } from '../wire/header.js';
-import { keepRecords } from './backlog.js';
-import { claimChannel } from './claim.js';
+import { copyBacklog } from './backlog.js';
+import { claimChannel, whileLocked } from './claim.js';
 import { type Liveness, liveness } from './process-identity.js';
 import { Stacks } from './stacks.js';
 
@@ -76,9 +76,9 @@ export class Drain {
   #position: number;
   #freed: number;
   #hole: Hole | null = null;
-  /** Records in the backlog that were not handed out yet. */
-  #backlogLeft: number;
-  #backlogAt = 0;
+  /** Everything before this position was handed out. */
+  #handedOut = 0;
+  #backlogUsed = 0;
   #finishing = false;
   #ended = false;
 
@@ -95,7 +95,6 @@ export class Drain {
     this.#header = this.channel.header();
     this.#freed = this.#header.ringTail;
     this.#position = Math.max(this.#freed, Math.min(this.#header.backlogPosition, this.#header.ringHead));
-    this.#backlogLeft = this.#header.backlogUsed;
     this.#clock = new EventClock(this.#header);
     this.#decoder = new EventDecoder({
       text: (offset) => this.channel.text(offset),
@@ -133,7 +132,6 @@ export class Drain {
     this.channel.beat();
     // Asked before reading: what the target recorded before it was gone is then seen by the reads below.
     const gone = this.#finishing || this.#isGone();
-    this.#readBacklog(handler, polled);
     let last: Drained | undefined;
     for (let buffers = 0; buffers < BUFFERS_PER_POLL; buffers++) {
       last = this.#readBuffer(handler, polled);
@@ -152,9 +150,13 @@ export class Drain {
   /** Everything before `position` is safe: the target may overwrite it. */
   confirm(position: number): void {
     if (position <= this.#freed) return;
-    this.channel.clearBacklog(position);
-    this.channel.free(position);
-    this.#freed = position;
+    whileLocked(this.channel, () => {
+      const { backlogPosition, ringTail } = this.channel.header();
+      // What the target has moved there since the last look was not handed out yet.
+      if (backlogPosition <= position) this.channel.clearBacklog(position);
+      if (ringTail < position) this.channel.free(position);
+      this.#freed = Math.max(position, ringTail);
+    });
   }
 
   /** Stops reading. Whoever reads next goes on behind what was confirmed. */
@@ -163,41 +165,46 @@ export class Drain {
     this.#release();
   }
 
-  /** What the target kept of the time when nobody read, in one go: it is bounded, and the ring comes after it. */
-  #readBacklog(handler: DrainHandler, polled: Polled): void {
-    let last = 0;
-    while (this.#backlogLeft > 0) {
-      const records = this.channel.backlog(
-        this.#backlogAt,
-        this.#backlogAt + Math.min(this.#backlogLeft, BUFFER_EVENTS),
-      );
-      const count = Math.floor(records.byteLength / EVENT_BYTES);
-      if (count === 0) break;
-      this.#backlogAt += count;
-      this.#backlogLeft -= count;
-      const kept = keepRecords(records, this.#buffer, last);
-      last = kept.lastSequence;
-      const damaged = this.#decoder.decode(this.#buffer, kept.count, (event) => handler.event(event));
-      this.#gap('damaged', damaged, handler, polled);
-      polled.events += kept.count - damaged;
-    }
-    this.#backlogLeft = 0;
-  }
-
   #readBuffer(handler: DrainHandler, polled: Polled): Drained {
-    const drained = this.channel.drain(this.#buffer);
+    const { backlog, drained } = this.#copy();
+    for (const records of backlog) this.#decode(records, records.byteLength / EVENT_BYTES, handler, polled);
     this.#gap('overwritten', drained.lost, handler, polled);
-    const damaged = this.#decoder.decode(this.#buffer, drained.events, (event) => handler.event(event));
-    this.#gap('damaged', damaged, handler, polled);
-    polled.events += drained.events - damaged;
+    this.#decode(this.#buffer, drained.events, handler, polled);
     this.#moveTo(drained.position, handler);
     return drained;
+  }
+
+  /**
+   * Copies what is next, and nothing more: while the lock is held a target with a full ring has to wait. What a busy
+   * target has moved to the backlog comes before what is left in the ring.
+   */
+  #copy(): { backlog: Uint8Array[]; drained: Drained } {
+    return whileLocked(this.channel, () => {
+      const header = this.channel.header();
+      const moved = header.backlogUsed > 0 && header.backlogPosition > this.#handedOut;
+      const backlog = moved ? copyBacklog(this.channel, header.backlogUsed, this.#handedOut) : [];
+      const drained = this.channel.drain(this.#buffer);
+      // From now on the target must not cancel what we are about to tell: its release has to come to us too.
+      this.channel.announceCheckpoint(drained.position);
+      this.#freed = Math.max(this.#freed, header.ringTail);
+      this.#backlogUsed = header.backlogUsed;
+      this.#handedOut = drained.position;
+      return { backlog, drained };
+    });
+  }
+
+  #decode(records: Uint8Array, count: number, handler: DrainHandler, polled: Polled): void {
+    const damaged = this.#decoder.decode(records, count, (event) => handler.event(event));
+    this.#gap('damaged', damaged, handler, polled);
+    polled.events += count - damaged;
   }
 
   #moveTo(position: number, handler: DrainHandler): void {
     if (position === this.#position) return;
     this.#position = position;
-    if (position - this.#freed >= this.#header.ringCapacity / 2) handler.checkpoint(position);
+    const { ringCapacity } = this.#header;
+    const isFilling = position - this.#freed >= ringCapacity / 2 || this.#backlogUsed >= ringCapacity;
+    if (isFilling) handler.checkpoint(position);
   }
 
   /** Whether reading can go on at once: a hole was given up, or what is there was not all read. */

@@ -30,7 +30,7 @@ export function listProcesses(directory: string = defaultDirectory()): ProcessEn
     startedAt:
       entry.header === null ? null : new Date(Number(entry.header.startUnixNs / 1_000_000n)).toISOString(),
     channel: entry.path,
-    collectorPid: entry.header?.consumerLock || null,
+    collectorPid: entry.header?.collectorProcessId || null,
     problem: entry.error?.message ?? null,
   }));
 }

@@ -1,3 +1,4 @@
+import { intersectRanges } from '../account/compare.js';
 import { measureResidency } from '../account/residency.js';
 import { type Attribution, OWNER_NO_STACK } from '../ledger/attribution.js';
 import type { LiveRange } from '../ledger/live-range.js';
@@ -110,8 +111,12 @@ function unexplainedRanges(
   facts: ProcessFacts,
 ): { start: number; end: number }[] {
   if (!facts.isRunning()) return [];
-  const differences = differencesFromKernel(recording, facts.pid);
-  return differences === undefined ? [] : followStacks(recording, differences.missingInLedger);
+  const first = differencesFromKernel(recording, facts.pid)?.missingInLedger ?? [];
+  const missing = followStacks(recording, first);
+  if (missing.length === 0) return missing;
+  // The target runs on: what a thread has just mapped it may not have recorded yet. What is missing twice is missing.
+  const second = differencesFromKernel(recording, facts.pid)?.missingInLedger ?? missing;
+  return intersectRanges(missing, second);
 }
 
 function unexplainedMapping(facts: ProcessFacts, range: { start: number; end: number }): AttributedMapping {

@@ -23,6 +23,8 @@ export interface Drained {
 export interface NativeChannel {
   header(): Uint8Array;
   claim(expected: number): number;
+  lock(expected: number): number;
+  unlock(): void;
   drain(buffer: Uint8Array): Drained;
   skip(position: number, count: number): void;
   free(position: number): void;

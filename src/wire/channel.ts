@@ -36,14 +36,26 @@ export class Channel {
   }
 
   /**
-   * Becomes the channel's one consumer if its lock holds `expected` (0: nobody, else a collector known to be gone).
-   * Returns what the lock held: `expected` means success.
+   * Becomes the channel's one collector if it names `expected` (0: nobody, else a collector known to be gone). Returns
+   * whom it named: `expected` means success.
    */
   claim(expected: number): number {
     return native(() => this.#native.claim(expected));
   }
 
-  /** Copies committed records in order into `buffer`, without freeing them. Needs the claim. */
+  /**
+   * Takes the consumer lock for a moment if it holds `expected`; the target has it while it tidies up a full ring.
+   * Returns what it held: `expected` means success. Needs the claim.
+   */
+  lock(expected: number): number {
+    return native(() => this.#native.lock(expected));
+  }
+
+  unlock(): void {
+    native(() => this.#native.unlock());
+  }
+
+  /** Copies committed records in order into `buffer`, without freeing them. Needs the lock. */
   drain(buffer: Uint8Array): Drained {
     return native(() => this.#native.drain(buffer));
   }

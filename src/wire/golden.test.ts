@@ -104,6 +104,7 @@ test('every event field', () => {
     sinceStartNs: (low, high) => clock.sinceStartNs(low, high),
   });
   expect(channel.claim(0)).toBe(0);
+  expect(channel.lock(0)).toBe(0);
   const buffer = new Uint8Array(16 * EVENT_BYTES);
   const drained = channel.drain(buffer);
   expect(drained).toEqual({ events: 5, lost: 0, position: 11, waiting: 0, hole: 0, blocked: false });
