@@ -189,7 +189,6 @@ test('one collector at a time; the place of one that is gone is taken', () => {
   first.close();
   expect(header('collector_beat_ns')).toBe(0);
 
-  // The word at collector_process_id has the lock in its upper half.
   const collector = fieldOffset(Header, 'collector_process_id');
   setWord(collector, 0x7fff_fff0);
   new Drain(path).close();
@@ -205,8 +204,10 @@ test('one collector at a time; the place of one that is gone is taken', () => {
 
 test('the lock that a killed collector left behind is taken over', () => {
   const drain = channelWithHoles();
-  setWord(fieldOffset(Header, 'collector_process_id'), process.pid + 0x7fff_fff0 * 2 ** 32);
+  // Eight bytes: the backlog's length behind it is 0 here.
+  setWord(fieldOffset(Header, 'consumer_lock'), 0x7fff_fff0);
   expect(drain.poll(handler)).toEqual({ events: 4, lost: 12 });
+  // The word at collector_process_id has the lock in its upper half.
   expect(header('collector_process_id')).toBe(process.pid);
   drain.close();
 });
