@@ -37,13 +37,9 @@ __attribute__((noinline)) bool capture_in_emergency(const SystemCallFrame& frame
     for (uint32_t i = 1; i < capture.count; ++i) {
         is_interrupted |= frames[i] >> wire::kKeyKindShift == wire::kKeyExactAddress;
     }
-    for (uint32_t i = 0; i < capture.count / 2; ++i) {
-        const uint64_t leaf_side = frames[i];
-        frames[i] = frames[capture.count - 1 - i];
-        frames[capture.count - 1 - i] = leaf_side;
-    }
+    const record::StackFrames leaf_first{frames + capture.count - 1, -1, capture.count, 0};
     const record::InternedStack stack =
-        record::intern_stack(process.channel, nullptr, frames, capture.count, 0, event->generation);
+        record::intern_stack(process.channel, nullptr, leaf_first, event->generation);
     fill_in(stack, capture.stop, event);
     return !is_interrupted && capture.stop == unwind::Stop::end_of_stack;
 }
@@ -119,9 +115,11 @@ void capture_stack(ThreadState* state, const SystemCallFrame& frame, wire::Event
     const uint32_t verify_every = process.configuration.verify_every;
     if (__builtin_expect(verify_every != 0, 0) && turn % verify_every == 0) verify(state, registers);
     const unwind::RememberedStack& captured = state->stack;
+    constexpr int64_t kStride = sizeof(unwind::RememberedFrame) / sizeof(uint64_t);
+    const record::StackFrames frames{&captured.frames()->frame, kStride, captured.count(),
+                                     captured.unchanged()};
     const record::InternedStack stack =
-        record::intern_stack(process.channel, &state->stack_memory, captured.frames(), captured.count(),
-                             captured.unchanged(), event->generation);
+        record::intern_stack(process.channel, &state->stack_memory, frames, event->generation);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (__builtin_expect(__atomic_load_n(&state->captures, __ATOMIC_RELAXED) == turn, 1)) {
         fill_in(stack, captured.stop(), event);

@@ -132,7 +132,7 @@ bool grow_stack(ThreadState* state, OwnMapping* fresh) {
     if (state->stack.capacity() >= kMaxFrames) return false;
     const uint32_t wanted = state->stack.capacity() * 8;
     const uint32_t capacity = wanted < kMaxFrames ? wanted : kMaxFrames;
-    const uint64_t bytes = (capacity * kFrameBytes + 4095) & ~uint64_t{4095};
+    const uint64_t bytes = (stack_bytes(capacity) + 4095) & ~uint64_t{4095};
     const long address = raw_syscall(kSysMmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE,
                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (is_error(address)) return false;

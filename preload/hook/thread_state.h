@@ -10,8 +10,12 @@
 
 namespace offheap::hook {
 
-inline constexpr uint32_t kInlineFrames = 64;  // a state is one page then
-inline constexpr uint64_t kFrameBytes = unwind::RememberedStack::bytes_for(1) + sizeof(uint32_t);
+inline constexpr uint32_t kInlineFrames = 72;  // a state is one page then
+
+// The memory of a remembered stack, with its nodes behind it.
+constexpr uint64_t stack_bytes(uint32_t capacity) {
+    return unwind::RememberedStack::bytes_for(capacity) + capacity * sizeof(uint32_t);
+}
 
 struct ThreadState {
     uint32_t thread_id;
@@ -26,8 +30,8 @@ struct ThreadState {
     uint32_t index;
     unwind::StackWindow window;
     unwind::RememberedStack stack;
-    record::StackMemory stack_memory;                           // of `stack`
-    alignas(8) char inline_stack[kInlineFrames * kFrameBytes];  // the two's memory until a deep stack is met
+    record::StackMemory stack_memory;                          // of `stack`
+    alignas(8) char inline_stack[stack_bytes(kInlineFrames)];  // the two's memory until a deep stack is met
 };
 static_assert(sizeof(ThreadState) <= 4096);
 

@@ -66,15 +66,16 @@ uint64_t emit(Channel& channel, const wire::Event& event) {
     return slot.position;
 }
 
-InternedStack intern_stack(Channel& channel, StackMemory* memory, const uint64_t* frames, uint32_t count,
-                           uint32_t unchanged, uint32_t generation) {
+InternedStack intern_stack(Channel& channel, StackMemory* memory, const StackFrames& frames,
+                           uint32_t generation) {
+    const uint32_t count = frames.count;
     const auto make_space = [&channel](uint64_t node) { return channel.reserve_node(node); };
     wire::StackTree& tree = channel.stacks();
     uint32_t node = 0;
     uint32_t known = 0;  // frames nearest the root whose nodes `memory` holds
     if (memory != nullptr) {
         if (memory->channel_id == channel.header()->channel_id && memory->generation == generation) {
-            known = unchanged < memory->count ? unchanged : memory->count;
+            known = frames.unchanged < memory->count ? frames.unchanged : memory->count;
         }
         if (known > 0) node = memory->nodes[known - 1];
         if (known == count && count > 0) {

@@ -30,9 +30,18 @@ struct StackMemory {
     uint32_t* nodes;  // room for every stack that is interned with it
 };
 
-// Stores frames (root first) under the root of a module load generation. `memory` may be null; else the
-// `unchanged` frames nearest the root are those interned with it last.
-InternedStack intern_stack(Channel& channel, StackMemory* memory, const uint64_t* frames, uint32_t count,
-                           uint32_t unchanged, uint32_t generation);
+// A stack's frames, wherever they lie: the root at `root`, its callee `stride` words behind it.
+struct StackFrames {
+    const uint64_t* root;
+    int64_t stride;
+    uint32_t count;
+    uint32_t unchanged;  // of those nearest the root: as they were when interned with the same memory last
+
+    uint64_t operator[](uint32_t i) const { return root[stride * int64_t{i}]; }
+};
+
+// Stores a stack under the root of a module load generation. `memory` may be null.
+InternedStack intern_stack(Channel& channel, StackMemory* memory, const StackFrames& frames,
+                           uint32_t generation);
 
 }  // namespace offheap::record

@@ -1,6 +1,8 @@
 #include "preload/unwind/capture.h"
 #include "preload/unwind/common_step.h"
+#include "preload/unwind/ending.h"
 #include "preload/unwind/remembered_stack.h"
+#include "preload/unwind/reuse.h"
 #include "preload/unwind/rule_cache.h"
 #include "preload/unwind/rule_compiler.h"
 
@@ -23,17 +25,18 @@ EndedBy ended_by(RuleKind kind, const Position& root, const StackMemory& memory)
     }
 }
 
+// Out of the walk's loop, whose registers are all taken.
+__attribute__((noinline)) bool prove(Reuse& reuse, const StackMemory& memory) { return reuse.prove(memory); }
+
 }  // namespace
 
 void RememberedStack::capture(const Registers& registers, StackWindow& window) {
     const uint64_t epoch = rule_cache.stacks_epoch();
     // The same call as last time, from the same place: nothing to walk, nothing to remember.
     StackMemory memory(window);
-    if (memory.enter_home(registers.rsp)) {
+    if (reusable_ == count_ && memory.enter_home(registers.rsp)) {
         Reuse reuse(*this, epoch);
-        if (reuse.candidates() == count_ && count_ > 0 &&
-            reuse.is_youngest(exact_frame(registers.rip), registers.rsp, registers.rbp) &&
-            reuse.prove(memory)) {
+        if (reuse.is_met(exact_frame(registers.rip), registers.rsp, registers.rbp) && reuse.prove(memory)) {
             unchanged_ = count_;
             return;
         }
@@ -44,39 +47,33 @@ void RememberedStack::capture(const Registers& registers, StackWindow& window) {
 // Walks to the first frame that is what it was, or to the end.
 __attribute__((noinline)) void RememberedStack::walk(const Registers& registers, StackWindow& window,
                                                      uint64_t epoch) {
+    constexpr int64_t kStride = sizeof(RememberedFrame) / sizeof(uint64_t);
     Walk walk(registers, window);
     const uint64_t rules_epoch = rule_cache.epoch();
     Position at{exact_frame(registers.rip), registers.rsp, registers.rbp, 0};
-    const uint32_t capacity = capacity_;
-    uint64_t* const frames = frames_;
-    uint64_t* const stack_pointers = stack_pointers_;
-    uint64_t* const frame_pointers = frame_pointers_;
-    Rule* const rules = rules_;
+    RememberedFrame* const end = frames_ + capacity_;
+    // New frames are written from the far end on, and moved when it is known how many older ones stay.
+    RememberedFrame* next = end;
+    uint32_t kept = 0;
+    Ending ending;
     if (!walk.memory.enter(at.rsp)) {
-        frames[0] = at.frame;
-        reusable_ = 0;
-        count_ = 1;
-        unchanged_ = 0;
-        stop_ = Stop::unreadable_stack;
-        return;
+        *--next = {at.frame, at.rsp, at.rbp, {Rule()}};
+        ending.stop = Stop::unreadable_stack;
+        return finish(kept, next, ending, epoch);
     }
     at.high = walk.memory.high();
     Reuse reuse(*this, epoch);
-    uint64_t lowest = reuse.lowest();
-    // New frames are written from the far end on, and moved when it is known how many older ones stay.
-    uint32_t next = capacity;
-    uint32_t kept = 0;
-    Ending ending;
+    uint64_t lowest = reuse.youngest()->rsp;
     for (;;) {
         if (at.rsp >= lowest) {
-            if (reuse.meets(at.frame, at.rsp, at.rbp, next, walk.memory)) {
-                kept = reuse.candidates();
-                frame_pointers[kept - 1] = at.rbp;
+            if (reuse.meets(at.frame, at.rsp, at.rbp, next) && prove(reuse, walk.memory)) {
+                kept = reuse.count();
+                frames_[kept - 1].rbp = at.rbp;
                 ending.stop = stop_;
                 ending.is_thread_root = is_thread_root_;
                 break;
             }
-            lowest = reuse.lowest();
+            lowest = reuse.youngest()->rsp;
         }
         Rule rule = rule_cache.find(at.frame, rules_epoch);
         if (__builtin_expect(rule.kind() == RuleKind::none, 0)) {
@@ -87,28 +84,32 @@ __attribute__((noinline)) void RememberedStack::walk(const Registers& registers,
             }
             rule = rule_of(at.frame, rules_epoch);
         }
-        --next;
-        frames[next] = at.frame;
-        stack_pointers[next] = at.rsp;
-        frame_pointers[next] = at.rbp;
-        rules[next] = rule;
-        if (!step(walk, rule, at, [&] { return WalkedFrames{frames + capacity - 1, -1, capacity - next}; })) {
+        *--next = {at.frame, at.rsp, at.rbp, {rule}};
+        const auto walked = [&] {
+            return WalkedFrames{&end[-1].frame, -kStride, static_cast<uint32_t>(end - next)};
+        };
+        if (!step(walk, rule, at, walked)) {
             ending = {walk.stop, ended_by(rule.kind(), at, walk.memory), rule.kind() == RuleKind::end, 0, 0};
             break;
         }
-        if (next == 0) {
+        if (next == frames_) {
             ending.stop = Stop::capacity;
             if (at.frame == 0) ending = {Stop::end_of_stack, EndedBy::word, false, at.rsp, 0};
             break;
         }
-        at.frame = predicted_or(frames[next - 1], at.frame);
+        at.frame = predicted_or(next[-1].frame, at.frame);
     }
     walk.memory.leave(ending.is_thread_root);
+    finish(kept, next, ending, epoch);
+}
+
+void RememberedStack::finish(uint32_t kept, const RememberedFrame* next, const Ending& ending,
+                             uint64_t epoch) {
     epoch_ = epoch;
     stop_ = ending.stop;
     is_thread_root_ = ending.is_thread_root;
     unchanged_ = kept;
-    remember(kept, next, ending);
+    remember(kept, static_cast<uint32_t>(next - frames_), ending);
 }
 
 }  // namespace offheap::unwind

@@ -1,14 +1,15 @@
 #include "preload/unwind/remembered_stack.h"
 
+#include "preload/unwind/ending.h"
+#include "preload/unwind/stack_memory.h"
+
 namespace offheap::unwind {
 
 void RememberedStack::place(void* memory, uint32_t capacity) {
-    frames_ = static_cast<uint64_t*>(memory);
-    stack_pointers_ = frames_ + capacity;
-    frame_pointers_ = stack_pointers_ + capacity;
-    rules_ = reinterpret_cast<Rule*>(frame_pointers_ + capacity);
-    words_ = reinterpret_cast<ReadWord*>(rules_ + capacity);
-    marks_ = reinterpret_cast<uint32_t*>(words_ + capacity);
+    frames_ = static_cast<RememberedFrame*>(memory) + 1;
+    // Stands for the caller of the root: searches for a stack pointer end there.
+    frames_[-1] = {0, ~uint64_t{0}, 0, {Rule()}};
+    words_ = reinterpret_cast<ReadWord*>(frames_ + capacity);
     capacity_ = capacity;
     count_ = 0;
     reusable_ = 0;
@@ -17,13 +18,13 @@ void RememberedStack::place(void* memory, uint32_t capacity) {
 RememberedStack::Verdict RememberedStack::verify(const Registers& registers, StackWindow window) {
     // Behind the frames is room that only a capture uses. One frame more, so that a walk that goes on where
     // this stack ended is seen to.
-    const uint32_t room = capacity_ - count_;
+    const uint64_t room = uint64_t{capacity_ - count_} * (sizeof(RememberedFrame) / sizeof(uint64_t));
     if (room <= count_) return Verdict::no_room;
-    uint64_t* const leaf = frames_ + count_;
-    const Capture whole = unwind::capture(registers, window, leaf, room);
+    auto* const leaf = reinterpret_cast<uint64_t*>(frames_ + count_);
+    const Capture whole = unwind::capture(registers, window, leaf, count_ + 1);
     if (whole.count != count_ || whole.stop != stop_) return Verdict::different;
     for (uint32_t i = 0; i < count_; ++i) {
-        if (frames_[i] != leaf[count_ - 1 - i]) return Verdict::different;
+        if (frames_[i].frame != leaf[count_ - 1 - i]) return Verdict::different;
     }
     return Verdict::equal;
 }
@@ -35,7 +36,7 @@ bool RememberedStack::append(uint64_t address, uint64_t value) {
 }
 
 bool RememberedStack::append_last_words(const Ending& ending) {
-    const uint64_t rbp = frame_pointers_[0];
+    const uint64_t rbp = frames_[0].rbp;
     switch (ending.by) {
         case EndedBy::rule:
             return true;
@@ -53,20 +54,20 @@ __attribute__((noinline)) bool RememberedStack::append_rarely(Rule rule, uint32_
                                                               const Ending& ending) {
     if (rule.kind() == RuleKind::signal_frame || rule.kind() == RuleKind::general) return false;
     const bool is_root = frame == 0;
-    const uint64_t rbp = frame_pointers_[frame];
-    const uint64_t caller_rsp = is_root ? ending.caller_rsp : stack_pointers_[frame - 1];
+    const uint64_t rbp = frames_[frame].rbp;
+    const uint64_t caller_rsp = is_root ? ending.caller_rsp : frames_[frame - 1].rsp;
     if (rule.kind() == RuleKind::at_rsp || rule.kind() == RuleKind::at_rbp) {
-        const uint64_t base = rule.kind() == RuleKind::at_rsp ? stack_pointers_[frame] : rbp;
+        const uint64_t base = rule.kind() == RuleKind::at_rsp ? frames_[frame].rsp : rbp;
         if (!append(base + static_cast<uint64_t>(rule.cfa_offset_bytes()),
                     caller_rsp - static_cast<uint64_t>(rule.addend_bytes()))) {
             return false;
         }
     }
     if (is_root) return append_last_words(ending);
-    const uint64_t caller_rbp = frame_pointers_[frame - 1];
+    const uint64_t caller_rbp = frames_[frame - 1].rbp;
     // A guess by the frame pointer looks at the saved one, live or not.
     if (rule.kind() == RuleKind::frame_pointer) return append(rbp, caller_rbp);
-    if (!rule.saves_rbp() || (marks_[frame - 1] & 1) == 0) return true;
+    if (!rule.saves_rbp() || (frames_[frame - 1].mark & 1) == 0) return true;
     const uint64_t base = rule.rbp_place() == RbpPlace::at_cfa ? caller_rsp : rbp;
     return append(base + static_cast<uint64_t>(rule.rbp_offset_bytes()), caller_rbp);
 }
@@ -75,59 +76,38 @@ void RememberedStack::remember(uint32_t kept, uint32_t next, const Ending& endin
     constexpr uint8_t kFromRsp = Rule::shape(RuleKind::from_rsp, RbpPlace::same);
     constexpr uint8_t kFromRspSavingRbp = Rule::shape(RuleKind::from_rsp, RbpPlace::at_cfa);
     constexpr uint8_t kFromRbpSavingRbp = Rule::shape(RuleKind::from_rbp, RbpPlace::at_cfa);
-    uint64_t* const frames = frames_;
-    uint64_t* const stack_pointers = stack_pointers_;
-    uint64_t* const frame_pointers = frame_pointers_;
+    RememberedFrame* const frames = frames_;
     const uint32_t capacity = capacity_;
     uint32_t count = kept;
-    uint32_t mark = kept > 0 ? marks_[kept - 1] : 0;
+    uint64_t mark = kept > 0 ? frames[kept - 1].mark : 0;
     for (; next < capacity; ++next, ++count) {
-        const Rule rule = rules_[next];
+        const Rule rule = frames[next].rule;
         const uint8_t shape = rule.shape();
-        frames[count] = frames[next];
-        stack_pointers[count] = stack_pointers[next];
-        frame_pointers[count] = frame_pointers[next];
+        RememberedFrame& frame = frames[count];
+        frame.frame = frames[next].frame;
+        frame.rsp = frames[next].rsp;
+        frame.rbp = frames[next].rbp;
         if (__builtin_expect(shape == kFromRsp && count > 0, 1)) {
             // Its step has read the return address only.
         } else if ((shape == kFromRspSavingRbp || shape == kFromRbpSavingRbp) && count > 0) {
             if ((mark & 1) != 0) {
                 if (mark >> 1 == capacity) break;
-                const uint64_t slot =
-                    stack_pointers[count - 1] + static_cast<uint64_t>(rule.rbp_offset_bytes());
-                words_[mark >> 1] = {slot, frame_pointers[count - 1]};
+                const RememberedFrame& caller = frames[count - 1];
+                words_[mark >> 1] = {caller.rsp + static_cast<uint64_t>(rule.rbp_offset_bytes()), caller.rbp};
                 mark += 2;
             }
-            mark = (mark & ~1u) | (shape == kFromRbpSavingRbp ? 1 : 0);
+            mark = (mark & ~uint64_t{1}) | (shape == kFromRbpSavingRbp ? 1 : 0);
         } else {
-            word_count_ = mark >> 1;
+            word_count_ = static_cast<uint32_t>(mark >> 1);
             if (!append_rarely(rule, count, ending)) break;
             const bool is_live = rule.uses_rbp() || (!rule.saves_rbp() && (mark & 1) != 0);
-            mark = word_count_ << 1 | (is_live ? 1 : 0);
+            mark = uint64_t{word_count_} << 1 | (is_live ? 1 : 0);
         }
-        marks_[count] = mark;
+        frame.mark = mark;
     }
     reusable_ = count;
-    for (; next < capacity; ++next, ++count) frames[count] = frames[next];
+    for (; next < capacity; ++next, ++count) frames[count].frame = frames[next].frame;
     count_ = count;
-}
-
-__attribute__((noinline)) bool Reuse::meets(uint64_t frame, uint64_t rsp, uint64_t rbp, uint32_t limit,
-                                            const StackMemory& memory) {
-    if (candidates_ > limit) candidates_ = limit;
-    // Stack pointers rise toward the root: frames below the walk's have returned.
-    while (candidates_ > 0 && stack_.stack_pointers_[candidates_ - 1] < rsp) --candidates_;
-    if (candidates_ == 0 || stack_.stack_pointers_[candidates_ - 1] != rsp) return false;
-    if (is_youngest(frame, rsp, rbp)) return prove(memory);
-    --candidates_;
-    return false;
-}
-
-// The walk goes on with the step that read the word: finds the frame.
-__attribute__((noinline)) bool Reuse::resume_at(uint32_t word) {
-    uint32_t frame = candidates_ - 1;
-    while (frame > 0 && words_of(frame) > word) --frame;
-    candidates_ = frame;
-    return false;
 }
 
 }  // namespace offheap::unwind

@@ -159,6 +159,10 @@ class MadeStack {
         return {leaf.address, leaf.rsp, leaf.rbp, leaf.rsp + 64, 0, 0, 0, 0};
     }
     bool has_room() const { return frames.back().rsp > low_ + 8 * kPage; }
+    void take_away_the_root(bool is_away) const {
+        mprotect(reinterpret_cast<void*>(low_ + kBytes - kPage), kPage,
+                 is_away ? PROT_NONE : PROT_READ | PROT_WRITE);
+    }
     uint64_t used_bytes() const { return low_ + kBytes - frames.back().rsp; }
     static uint64_t& word(uint64_t address) { return *reinterpret_cast<uint64_t*>(address); }
 
@@ -168,12 +172,12 @@ class MadeStack {
     uint64_t low_;
 };
 
-constexpr uint32_t kCapacity = 512;
+constexpr uint32_t kCapacity = 4096;
 
 // Captures in both ways, each with a memory of its own.
 class Compared {
   public:
-    explicit Compared(uint32_t capacity = kCapacity) : memory_(RememberedStack::bytes_for(capacity)) {
+    explicit Compared(uint32_t capacity = 512) : memory_(RememberedStack::bytes_for(capacity)) {
         remembered.place(memory_.data(), capacity);
     }
 
@@ -186,18 +190,22 @@ class Compared {
                    << "; whole " << whole.count << ", stop " << static_cast<int>(whole.stop);
         }
         for (uint32_t i = 0; i < whole.count; ++i) {
-            if (remembered.frames()[i] != whole_[whole.count - 1 - i]) {
+            if (remembered.frames()[i].frame != whole_[whole.count - 1 - i]) {
                 return testing::AssertionFailure() << "frame " << i << " from the root of " << whole.count;
             }
         }
         for (uint32_t i = 0; i < remembered.unchanged(); ++i) {
-            if (i >= last_.size() || remembered.frames()[i] != last_[i]) {
+            if (i >= last_.size() || remembered.frames()[i].frame != last_[i]) {
                 return testing::AssertionFailure() << "frame " << i << " is not unchanged";
             }
         }
-        last_.assign(remembered.frames(), remembered.frames() + remembered.count());
+        last_.clear();
+        for (uint32_t i = 0; i < remembered.count(); ++i) last_.push_back(remembered.frames()[i].frame);
         return testing::AssertionSuccess();
     }
+
+    // As the hooks do when the thread takes memory away that its stack may lie in.
+    void forget_windows() { window_ = whole_window_ = {}; }
 
     RememberedStack remembered{};
 
@@ -257,7 +265,7 @@ TEST(RememberedStack, notices_a_saved_frame_pointer_that_changed) {
     EXPECT_TRUE(compared.equal(stack.registers()));
     MadeStack::word(stack.frames.back().rsp + 16) = other_base;
     EXPECT_TRUE(compared.equal(stack.registers()));
-    EXPECT_EQ(compared.remembered.frames()[1], return_address(kBased, 9));
+    EXPECT_EQ(compared.remembered.frames()[1].frame, return_address(kBased, 9));
 }
 
 TEST(RememberedStack, notices_a_frame_pointer_that_changed_in_its_register) {
@@ -274,7 +282,7 @@ TEST(RememberedStack, notices_a_frame_pointer_that_changed_in_its_register) {
     EXPECT_TRUE(compared.equal(registers));
     registers.rbp = other_base;
     EXPECT_TRUE(compared.equal(registers));
-    EXPECT_EQ(compared.remembered.frames()[1], return_address(kBased, 9));
+    EXPECT_EQ(compared.remembered.frames()[1].frame, return_address(kBased, 9));
 }
 
 TEST(RememberedStack, does_not_mind_a_frame_pointer_that_is_dead) {
@@ -288,6 +296,23 @@ TEST(RememberedStack, does_not_mind_a_frame_pointer_that_is_dead) {
     registers.rbp = 12345;
     EXPECT_TRUE(compared.equal(registers));
     EXPECT_EQ(compared.remembered.unchanged(), 4u);
+}
+
+TEST(RememberedStack, notices_what_a_guess_rests_on_beside_the_return_address) {
+    MadeStack stack;
+    stack.push(kSaving, 1, 0);
+    stack.push(kCompiled, 1, 0);
+    stack.push(kPlain, 1, 0);
+    Compared compared;
+    EXPECT_TRUE(compared.equal(stack.registers()));
+    // rbp is dead in the caller, but a chain of frame pointers that falls may lead into tables only.
+    const uint64_t saved = stack.frames[2].rbp;
+    MadeStack::word(saved + 8) = kJit + 9;
+    MadeStack::word(saved) = 0;
+    EXPECT_TRUE(compared.equal(stack.registers()));
+    MadeStack::word(saved) = 1;
+    EXPECT_TRUE(compared.equal(stack.registers()));
+    EXPECT_EQ(compared.remembered.stop(), Stop::no_unwind_info);
 }
 
 TEST(RememberedStack, notices_a_realigned_frame_that_moved) {
@@ -360,6 +385,22 @@ TEST(RememberedStack, walks_anew_down_to_a_signal_frame) {
     EXPECT_TRUE(compared.equal(stack.registers()));
 }
 
+TEST(RememberedStack, does_not_reuse_a_frame_that_rests_on_another_register) {
+    MadeStack stack;
+    for (uint64_t i = 0; i < 4; ++i) stack.push(kPlain, i, 0);
+    const uint64_t deeper = stack.frames.back().rsp;
+    const uint64_t older = stack.frames[2].rsp;
+    stack.push(kPlain, 5, 0);
+    Registers registers = stack.registers();
+    registers.rip = inside(offheap_test_from_rbx, 1);
+    Compared compared;
+    for (const uint64_t cfa : {deeper, older, deeper}) {
+        registers.rbx = cfa - 16;
+        EXPECT_TRUE(compared.equal(registers));
+    }
+    EXPECT_GE(compared.remembered.unchanged(), 2u) << "its callers are reused";
+}
+
 TEST(RememberedStack, forgets_when_modules_change) {
     MadeStack stack;
     for (uint64_t i = 0; i < 9; ++i) stack.push(kBased, i, 1);
@@ -377,6 +418,24 @@ TEST(RememberedStack, forgets_when_modules_change) {
     EXPECT_EQ(compared.remembered.unchanged(), 0u);
 }
 
+TEST(RememberedStack, reads_nothing_that_is_not_known_to_be_readable) {
+    for (const Kind kind : {kPlain, kSaving, kBased, kRealigned, kCompiled}) {
+        MadeStack stack;
+        while (stack.used_bytes() < 3 * MadeStack::kPage) stack.push(kind, 1, 3);
+        Compared compared(kCapacity);
+        EXPECT_TRUE(compared.equal(stack.registers()));
+        EXPECT_EQ(compared.remembered.stop(), Stop::end_of_stack);
+        stack.take_away_the_root(true);
+        compared.forget_windows();
+        EXPECT_TRUE(compared.equal(stack.registers()));
+        EXPECT_NE(compared.remembered.stop(), Stop::end_of_stack);
+        stack.take_away_the_root(false);
+        compared.forget_windows();
+        EXPECT_TRUE(compared.equal(stack.registers()));
+        EXPECT_EQ(compared.remembered.stop(), Stop::end_of_stack);
+    }
+}
+
 TEST(RememberedStack, fills_its_room_to_the_last_frame) {
     for (const uint32_t capacity : {1u, 2u, 7u, 8u, 9u, 16u, 17u}) {
         MadeStack stack;
@@ -389,6 +448,21 @@ TEST(RememberedStack, fills_its_room_to_the_last_frame) {
         while (stack.frames.size() > 1) {
             stack.frames.pop_back();
             EXPECT_TRUE(compared.equal(stack.registers())) << capacity;
+        }
+    }
+}
+
+TEST(RememberedStack, bears_more_words_than_it_has_room_for) {
+    for (const uint32_t capacity : {8u, 16u, 17u}) {
+        MadeStack stack;
+        Compared compared(capacity);
+        for (uint64_t i = 1; i < capacity; ++i) stack.push(kRealigned, i, 1);
+        for (int round = 0; round < 3; ++round) {
+            EXPECT_TRUE(compared.equal(stack.registers())) << capacity;
+            EXPECT_LT(compared.remembered.unchanged(), capacity);
+            MadeStack::word(stack.frames[1].rbp - 8) -= 8;
+            EXPECT_TRUE(compared.equal(stack.registers())) << capacity;
+            MadeStack::word(stack.frames[1].rbp - 8) += 8;
         }
     }
 }

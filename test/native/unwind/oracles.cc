@@ -73,7 +73,7 @@ bool equal(const uint64_t* ours, uint32_t count, const Frames& other, bool may_b
 bool equal(const Capture& whole, const uint64_t* frames, const RememberedStack& remembered) {
     if (remembered.stop() != whole.stop || remembered.count() != whole.count) return false;
     for (uint32_t i = 0; i < whole.count; ++i) {
-        if (remembered.frames()[i] != frames[whole.count - 1 - i]) return false;
+        if (remembered.frames()[i].frame != frames[whole.count - 1 - i]) return false;
     }
     return true;
 }
@@ -92,8 +92,10 @@ void compare_walks(Buffers& buffer, const Registers& registers) {
     if (!total.first_mismatch.empty()) return;
     total.first_mismatch = "stop " + std::to_string(static_cast<int>(buffer.remembered.stop()));
     describe(total.first_mismatch, "whole, leaf first", buffer.ours, whole.count);
-    describe(total.first_mismatch, "incremental, root first", buffer.remembered.frames(),
-             buffer.remembered.count());
+    for (uint32_t i = 0; i < buffer.remembered.count(); ++i) {
+        buffer.ours[i] = buffer.remembered.frames()[i].frame;
+    }
+    describe(total.first_mismatch, "incremental, root first", buffer.ours, buffer.remembered.count());
 }
 
 // Inlined into what is public, so that all three unwinders start in the same frame.
