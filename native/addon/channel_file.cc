@@ -45,6 +45,11 @@ MaybeFailure ChannelFile::open(const std::string& path) {
         return damaged("channel " + path + " can't be opened: " + strerror(errno));
     }
     MaybeFailure failure = check_owner();
+    struct stat status;
+    // Its creator has opened it and not given it its size yet.
+    if (!failure && fstat(file_, &status) == 0 && status.st_size == 0) {
+        failure = Failure{kChannelStarting, "the channel is still empty; try again"};
+    }
     wire::Header header;
     if (!failure) failure = read_header(header);
     if (!failure) failure = check_header(header);

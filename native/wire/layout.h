@@ -71,7 +71,8 @@ inline constexpr char kVersion[] = "0.1.0";
     X(kSeedIncomplete, "the mappings from before the start could not all be read")                       \
     X(kUnwindTableMissing, "this libc offers no lock-free unwind table look-up; stacks may be cut")      \
     X(kForkUnanchored, "forked without fork(): what the parent had mapped has no stacks here")           \
-    X(kScanLimited, "a file was larger than the scan limit; inline system calls in it are unseen")
+    X(kScanLimited, "a file was larger than the scan limit; inline system calls in it are unseen")       \
+    X(kCallsAbandoned, "a signal handler jumped out of a recorded call; its outcome is unknown")
 
 #define OFFHEAP_ENUM_ENTRY(id, text) id,
 enum class Operation : uint8_t { OFFHEAP_OPERATIONS(OFFHEAP_ENUM_ENTRY) kCount };

@@ -66,8 +66,12 @@ class UnderWay {
   public:
     UnderWay(ThreadState* state, Operation operation, uint64_t stack_pointer) : state_(state) {
         if (state_ == nullptr) return;
-        // A handler may have left by siglongjmp: a call that entered below the present stack pointer is over.
-        if (state_->under_way != 0 && state_->stack_pointer < stack_pointer) state_->under_way = 0;
+        // A handler may have left by siglongjmp: a call that entered below the present stack pointer is over,
+        // and whether it was recorded nobody knows.
+        if (state_->under_way != 0 && state_->stack_pointer < stack_pointer) {
+            state_->under_way = 0;
+            process.channel.degrade(wire::Degradation::kCallsAbandoned);
+        }
         outer_ = static_cast<Operation>(state_->under_way);
         outer_stack_pointer_ = state_->stack_pointer;
         state_->under_way = static_cast<uint32_t>(operation);

@@ -18,7 +18,7 @@ namespace {
 
 constexpr uint64_t kSites = 256;
 constexpr uint64_t kTextBytes = 1u << 20;
-constexpr uint64_t kNodes = 1u << 16;
+constexpr uint64_t kNodes = 1u << 17;
 // The backlog holds what is live in a process that nobody collects; it is backed by memory only as far as it
 // is used.
 constexpr uint64_t kBacklogPerRing = 4;
@@ -36,7 +36,7 @@ uint64_t file_system_free_bytes(const char* path) {
 bool is_private_folder(const char* path) {
     struct stat info;
     if (is_error(raw_syscall(kSysNewfstatat, AT_FDCWD, as_argument(path), as_argument(&info),
-                             AT_SYMLINK_NOFOLLOW))) {
+                             0))) {
         return false;
     }
     return S_ISDIR(info.st_mode) && info.st_uid == static_cast<uid_t>(raw_syscall(kSysGetuid)) &&

@@ -28,7 +28,7 @@ const ADDRESS_HIGH_MASK = 2 ** KIND_SHIFT - 1;
 /** Nodes of one stack are mostly neighbours: they are read in blocks of this many, ending at the one wanted. */
 const BLOCK = 128;
 /** No real stack is deeper; a hostile tree could be as deep as it has nodes. */
-const DEEPEST = 1 << 16;
+const DEEPEST = 1 << 17;
 
 interface Node {
   parent: number;

@@ -55,6 +55,8 @@ export interface ProgramFacts {
   programPath: string | null;
   /** It began by fork: seeds may be anybody's. Otherwise they are from before the first constructor. */
   forked: boolean;
+  /** A file's name in reports (its soname); by default its base name. */
+  nameOf?: (path: string) => string;
 }
 
 const UNKNOWN_PROGRAM: ProgramFacts = { programPath: null, forked: true };
@@ -89,7 +91,8 @@ export function attribute(
   };
 }
 
-function attributeSeed(facts: SiteFacts, { programPath, forked }: ProgramFacts): Attribution {
+function attributeSeed(facts: SiteFacts, program: ProgramFacts): Attribution {
+  const { programPath, forked, nameOf = baseName } = program;
   const none = { path: null, caller: null, enclosing: null };
   const { path } = facts;
   if (path === null || path.startsWith('[anon')) {
@@ -101,9 +104,12 @@ function attributeSeed(facts: SiteFacts, { programPath, forked }: ProgramFacts):
   if (path === '[heap]') return { ...none, owner: 'libc.so.6', kind: 'allocator' };
   if (path.startsWith('[')) return { ...none, owner: path, kind: 'kernel' };
   if (facts.class === 'shared') return { ...none, owner: OWNER_BEFORE_START, kind: 'unexplained' };
-  const owner = path.slice(path.lastIndexOf('/') + 1);
-  if (owner === SHIM_FILE) return { ...none, owner: OWNER_PROFILER, kind: 'profiler' };
-  return { ...none, owner, path, kind: path === programPath ? 'program' : 'library' };
+  if (baseName(path) === SHIM_FILE) return { ...none, owner: OWNER_PROFILER, kind: 'profiler' };
+  return { ...none, owner: nameOf(path), path, kind: path === programPath ? 'program' : 'library' };
+}
+
+function baseName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
 }
 
 function findOwner(stack: readonly AttributionFrame[], facts: SiteFacts): { index: number; kind: OwnerKind } {

@@ -12,7 +12,11 @@ export class Attributions {
   constructor(recording: ProcessRecording, code: CodeMap, programPath: string | null) {
     this.#recording = recording;
     this.#code = code;
-    this.#program = { programPath, forked: recording.header.beginning === 'fork' };
+    this.#program = {
+      programPath,
+      forked: recording.header.beginning === 'fork',
+      nameOf: (path) => this.#nameOf(path),
+    };
   }
 
   of(site: number): Attribution {
@@ -25,6 +29,12 @@ export class Attributions {
       this.#known[site] = attribution;
     }
     return attribution;
+  }
+
+  /** As the module table calls it, so that what was there before the start and what came later are one owner. */
+  #nameOf(path: string): string {
+    const module = this.#recording.modules.current.find((each) => each.path === path);
+    return module?.name ?? path.slice(path.lastIndexOf('/') + 1);
   }
 
   /** A process may be gone before /proc is asked; its first executable mapping is the program all the same. */

@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { type ChannelFile, channelFiles } from '../drain/directory.js';
+import { liveness } from '../drain/process-identity.js';
 import { ElfStore } from '../modules/elf-store.js';
 import { Symbolizer } from '../symbolize/symbols.js';
 import { Channel } from '../wire/channel.js';
@@ -11,6 +12,8 @@ import { WatchedProcess } from './watched-process.js';
 /** Between two looks into the folder: soon after something came, seldom where nothing does. */
 const SCAN_MS = 50;
 const IDLE_SCAN_MS = 400;
+/** A parent that maps as fast as we read would otherwise keep its child waiting for ever. */
+const MOST_POLLS = 64;
 /** Ended members that stay open: a child of theirs may show itself late, and asks for what they had mapped. */
 const ENDED_OPEN = 16;
 /** Members whose last snapshot is kept once their channels are closed. */
@@ -123,8 +126,8 @@ export class Family {
     const isOurs =
       parent !== undefined || (parentChannelId !== null && this.#recordings.has(parentChannelId));
     if (!isOurs) return;
-    // The fork must have been read before its child starts from it.
-    parent?.poll();
+    // The fork must have been read before its child starts from it, and one poll takes only so much.
+    for (let polls = 0; polls < MOST_POLLS && (parent?.poll() ?? 0) > 0; polls++);
     const child = this.create(new ProcessFacts(pid, false));
     this.adopt(child);
     this.#options.onChild?.(child);
@@ -210,8 +213,11 @@ function peek(path: string): Peeked {
   try {
     const channel = new Channel(path);
     try {
-      const { parentProcessId, parentChannelId, startMonotonicNs } = channel.opened;
-      return { parentPid: parentProcessId, parentChannelId, startedNs: startMonotonicNs, ready: true };
+      const { parentProcessId, parentChannelId, startMonotonicNs, processId, processStartTicks, state } =
+        channel.opened;
+      // While it writes its seeds nearly everything would look unexplained; one that died at it writes no more.
+      const ready = state !== 'starting' || liveness(processId, processStartTicks) === 'gone';
+      return { parentPid: parentProcessId, parentChannelId, startedNs: startMonotonicNs, ready };
     } finally {
       channel.close();
     }
