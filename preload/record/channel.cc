@@ -36,7 +36,7 @@ uint64_t file_system_free_bytes(const char* path) {
 bool is_private_folder(const char* path) {
     struct stat info;
     if (is_error(raw_syscall(kSysNewfstatat, AT_FDCWD, as_argument(path), as_argument(&info),
-                             0))) {
+                             AT_SYMLINK_NOFOLLOW))) {
         return false;
     }
     return S_ISDIR(info.st_mode) && info.st_uid == static_cast<uid_t>(raw_syscall(kSysGetuid)) &&
