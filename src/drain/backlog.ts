@@ -38,6 +38,8 @@ export function copyBacklog(channel: Channel, used: number, from: number): Uint8
   let lastSequence = from;
   for (let at = 0; at < used; at += CHUNK_RECORDS) {
     const records = channel.backlog(at, Math.min(at + CHUNK_RECORDS, used));
+    // `used` is the channel's word; the section ends where it ends.
+    if (records.byteLength === 0) break;
     const target = new Uint8Array(records.byteLength);
     const kept = keepRecords(records, target, lastSequence);
     lastSequence = kept.lastSequence;
