@@ -70,6 +70,26 @@ TEST(MappingIndex, agrees_with_a_map) {
     }
 }
 
+TEST(MappingIndex, splits_a_full_block_at_every_place) {
+    constexpr uint64_t kFull = 64;
+    for (uint64_t place = 0; place <= kFull; ++place) {
+        SCOPED_TRACE(place);
+        const auto index = empty_index();
+        for (uint64_t i = 0; i < kFull; ++i) {
+            const uint64_t start = i < place ? i * 10 : i * 10 + 10;
+            index->insert({start, start + 5, static_cast<uint32_t>(start), 0});
+        }
+        index->insert({place * 10, place * 10 + 5, static_cast<uint32_t>(place * 10), 0});
+        for (uint64_t i = 0; i <= kFull; ++i) {
+            IndexedMapping taken;
+            ASSERT_TRUE(index->take_overlapping(i * 10, i * 10 + 10, &taken));
+            ASSERT_EQ(taken.start, i * 10);
+            ASSERT_EQ(taken.slot, i * 10);
+            ASSERT_FALSE(index->take_overlapping(i * 10, i * 10 + 10, &taken));
+        }
+    }
+}
+
 // Without room it forgets; what it still answers is right.
 TEST(MappingIndex, says_nothing_wrong_when_it_overflows) {
     const auto index = empty_index();
