@@ -35,7 +35,7 @@ if (built < sources || process.argv.includes('--force')) {
     '-O',
     output,
     '--CDOFFHEAP_WERROR=ON',
-    '--CDCMAKE_LIBRARY_OUTPUT_DIRECTORY=' + output,
+    `--CDCMAKE_LIBRARY_OUTPUT_DIRECTORY=${output}`,
   ];
   const run = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' });
   if (run.status !== 0) {

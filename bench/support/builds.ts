@@ -31,7 +31,7 @@ function compile(output: string, source: string, ...flags: string[]): string {
   const path = join(BUILDS, output);
   const builtMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   if (builtMs < statSync(source).mtimeMs) {
-    execFileSync(process.env['CC'] ?? 'cc', [...C_FLAGS, '-o', path, source, ...flags], { stdio: 'inherit' });
+    execFileSync(process.env.CC ?? 'cc', [...C_FLAGS, '-o', path, source, ...flags], { stdio: 'inherit' });
   }
   return path;
 }
