@@ -13,12 +13,16 @@ const corpus = join(root, 'test', 'native', 'unwind', 'corpus');
 const PROGRAM_LIMIT_MS = 300_000;
 const FUZZER_RUNS = 50_000;
 
-const VARIANTS = [
+const ALL_VARIANTS = [
   { name: 'plain', sanitize: '', targets: ['unit_tests', 'unwind_tests'] },
   { name: 'address,undefined', sanitize: 'address,undefined', targets: ['unit_tests', 'unwind_tests'] },
   { name: 'thread', sanitize: 'thread', targets: ['unit_tests'] },
   { name: 'fuzz', sanitize: 'address,undefined', targets: ['unwind_fuzzer'], compiler: 'clang++' },
 ];
+
+// Under sanitizers the tests take minutes to build and run: for CI, and for who asks.
+const everything = process.argv.includes('--all') || process.env.CI !== undefined;
+const VARIANTS = everything ? ALL_VARIANTS : ALL_VARIANTS.slice(0, 1);
 
 /** What the sanitizers need to know: a report ends the program, so that it fails the tests. */
 const environment = {
@@ -207,5 +211,7 @@ if (isInstalled('cmake')) {
 writeFileSync(summary, `${JSON.stringify(total, null, 2)}\n`);
 for (const failure of total.failures) console.error(`failed: ${failure}`);
 console.log(`native: ${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+if (!everything)
+  console.log('native: sanitizers and fuzzer are for CI; run them with: npm run test:native -- --all');
 const skipsFail = process.env.OFFHEAP_CI_NO_SKIPS === '1' && total.skipped > 0;
 process.exitCode = total.failed > 0 || skipsFail ? 1 : 0;
