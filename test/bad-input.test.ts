@@ -161,7 +161,6 @@ describe('a channel that', () => {
     ],
     ['is truncated within its head', (path) => truncateSync(path, 300), /was truncated/],
     ['is truncated within its data', (path) => truncateSync(path, statSync(path).size / 2), /was truncated/],
-    ['is empty', (path) => truncateSync(path, 0), /was truncated/],
     ['is text', (path) => writeFileSync(path, 'text '.repeat(10_000)), /not a channel/],
     [
       'points outside of itself',
@@ -180,6 +179,12 @@ describe('a channel that', () => {
       { state: 'unreadable', problem: expect.stringMatching(message) },
     ]);
     expect((await offheap(['ps', '--dir', dir])).stdout).toContain('unreadable');
+  });
+
+  test('is empty, as one is at its very beginning: no channel yet', async () => {
+    const { dir, pid } = await damaged((path) => truncateSync(path, 0));
+    expectOneLine(await offheap(['snapshot', pid, '--dir', dir]), /there is no process \d+; offheap ps/);
+    expect((await offheap(['ps', '--json', '--dir', dir])).stdout).toBe('[]\n');
   });
 
   test('is full of noise, behind a head that is in order', async () => {
