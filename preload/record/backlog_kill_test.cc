@@ -45,6 +45,7 @@ void compact_in_child(const std::string& folder) {
     Channel channel;
     if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) _exit(3);
     if (!channel.create(test::PrivateFolder::configuration_for(folder, 64), Parent())) _exit(4);
+    channel.header()->backlog_capacity = 256;
     prepare(channel);
     raise(SIGSTOP);
     OwnedRange own;

@@ -34,6 +34,7 @@ class BacklogTest : public testing::Test {
     void create(uint64_t ring_events) {
         channel_ = Channel();
         ASSERT_TRUE(channel_.create(folder_.configuration(ring_events), Parent()));
+        header()->backlog_capacity = 4 * ring_events;  // small, so that it must be squeezed
     }
     Header* header() { return channel_.header(); }
     uint64_t room() { return header()->backlog_capacity - header()->backlog_used; }

@@ -46,6 +46,7 @@ TEST(BacklogThreads, leave_what_is_live) {
     const test::PrivateFolder folder;
     Channel channel;
     ASSERT_TRUE(channel.create(folder.configuration(64), Parent()));
+    channel.header()->backlog_capacity = 256;
     std::vector<std::vector<bool>> mapped(kThreads);
     std::vector<std::thread> threads;
     for (uint32_t thread = 0; thread < kThreads; ++thread)
