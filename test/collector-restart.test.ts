@@ -49,7 +49,7 @@ const WHOLE = { mappingEventsLost: 0, truncatedStacks: 0, unexplainedBytes: 0, d
  * A ring of 256 fills within a millisecond: what a burst costs while a collector is busy or dying is counted, and is
  * all that may be missing. The default ring has many times as many places.
  */
-const SMALL_RING_MAY_LOSE = 1500;
+const SMALL_RING_MAY_LOSE = 0;
 
 /** Two snapshots of the same history hold the same; where events were lost, as many ranges may differ. */
 function expectSame(snapshot: Snapshot, expected: Snapshot, mayLose: number): void {

@@ -1,10 +1,12 @@
 #include "preload/record/backlog.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/mman.h>
 
 #include "native/wire/ring.h"
 #include "preload/record/mapping_index.h"
+#include "preload/runtime/clock.h"
 #include "preload/runtime/raw_syscall.h"
 
 namespace offheap::record {
@@ -18,6 +20,8 @@ namespace {
 
 constexpr uint32_t kMaxFailures = 64;
 constexpr uint64_t kManyCancelled = 8192;
+constexpr uint64_t kSilentNs = 500'000'000;
+constexpr uint64_t kHolePatienceNs = 2'000'000'000;
 constexpr uint64_t kLargestPageBytes = 1ULL << 30;
 
 Operation operation(const Event& event) { return static_cast<Operation>(event.operation); }
@@ -30,6 +34,8 @@ struct Index {
     uint64_t channel_id = 0;
     uint64_t cancelled = 0;  // records in the backlog that await a squeeze
     uint64_t stuck_at = 0;   // position + 1 of the event that found the backlog full
+    uint64_t hole_at = 0;    // position + 1 of an event that was not committed when it was met last
+    uint64_t hole_since_ns = 0;
 };
 Index index;
 
@@ -240,6 +246,21 @@ struct Failures {
     }
 };
 
+// The oldest event is still being written. Its thread needs a moment, or has left it for ever (a signal
+// handler that jumped out): then it is lost.
+Compaction pass_hole(wire::Header* header, uint64_t position) {
+    const uint64_t now_ns = clock_ns(kClockMonotonic);
+    if (index.hole_at != position + 1) {
+        index.hole_at = position + 1;
+        index.hole_since_ns = now_ns;
+    }
+    if (now_ns - index.hole_since_ns < kHolePatienceNs) return Compaction::kBusy;
+    __atomic_fetch_add(&header->events_lost, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&header->backlog_position, position + 1, __ATOMIC_RELEASE);
+    wire::free_until(header, position + 1);
+    return Compaction::kMadeRoom;
+}
+
 Compaction move_to_backlog(Channel& channel) {
     wire::Header* header = channel.header();
     const uint64_t tail = __atomic_load_n(&header->ring_tail, __ATOMIC_RELAXED);
@@ -272,18 +293,47 @@ Compaction move_to_backlog(Channel& channel) {
     }
     wire::free_until(header, position);
     if (position > tail) return Compaction::kMadeRoom;
-    // The oldest event is still being written: its thread needs a moment.
-    return wire::is_committed(wire::event_at(header, tail), tail) ? Compaction::kNoRoom : Compaction::kBusy;
+    if (wire::is_committed(wire::event_at(header, tail), tail)) return Compaction::kNoRoom;
+    return pass_hole(header, tail);
 }
 
 }  // namespace
 
+namespace {
+
+// A handler that left by siglongjmp would leave the lock behind for ever.
+class SignalsBlocked {
+  public:
+    SignalsBlocked() {
+        raw_syscall(kSysSigprocmask, SIG_SETMASK, as_argument(&all_), as_argument(&before_), 8);
+    }
+    ~SignalsBlocked() { raw_syscall(kSysSigprocmask, SIG_SETMASK, as_argument(&before_), 0, 8); }
+    SignalsBlocked(const SignalsBlocked&) = delete;
+    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+  private:
+    uint64_t all_ = ~uint64_t{0};
+    uint64_t before_ = 0;
+};
+
+}  // namespace
+
+// A collector beats before it takes the lock, and holds it for milliseconds.
+static bool has_beaten_lately(const wire::Header* header) {
+    const uint64_t beat = __atomic_load_n(&header->collector_beat_ns, __ATOMIC_RELAXED);
+    return beat != 0 && clock_ns(kClockMonotonic) - beat < kSilentNs;
+}
+
 Compaction compact(Channel& channel, OwnedRange* own_mapping) {
     wire::Header* header = channel.header();
+    const SignalsBlocked signals_blocked;
     uint32_t holder = __atomic_load_n(&header->consumer_lock, __ATOMIC_RELAXED);
     if (holder == header->process_id) return Compaction::kBusy;
     // A collector holds the lock for as long as it copies; one that was killed meanwhile left it behind.
-    if (holder != 0 && raw_syscall(kSysKill, holder, 0) != -ESRCH) return Compaction::kBusy;
+    // In another pid namespace a living one can't be told from a dead one, but for its beat.
+    if (holder != 0 && (raw_syscall(kSysKill, holder, 0) != -ESRCH || has_beaten_lately(header))) {
+        return Compaction::kBusy;
+    }
     if (!__atomic_compare_exchange_n(&header->consumer_lock, &holder, header->process_id, false,
                                      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
         return Compaction::kBusy;

@@ -21,7 +21,7 @@ constexpr uint64_t kTextBytes = 1u << 20;
 constexpr uint64_t kNodes = 1u << 17;
 // The backlog holds what is live in a process that nobody collects; it is backed by memory only as far as it
 // is used.
-constexpr uint64_t kBacklogPerRing = 4;
+constexpr uint64_t kBacklogEvents = 1u << 18;
 constexpr uint64_t kReserveStepBytes = 1u << 18;
 
 constexpr uint64_t round_up(uint64_t value, uint64_t step) { return (value + step - 1) / step * step; }
@@ -90,7 +90,9 @@ bool Channel::open_file(const Configuration& configuration) {
         layout.index_offset + round_up(layout.index_capacity * sizeof(uint32_t), wire::kPageBytes);
     layout.backlog_offset =
         layout.nodes_offset + round_up(layout.nodes_capacity * sizeof(wire::StackNode), wire::kPageBytes);
-    layout.backlog_capacity = layout.ring_capacity * kBacklogPerRing;
+    layout.backlog_capacity = kBacklogEvents;
+    while (layout.backlog_capacity > 1024 && layout.backlog_capacity * sizeof(wire::Event) > free_bytes / 3)
+        layout.backlog_capacity /= 2;
     layout.file_bytes = layout.backlog_offset + layout.backlog_capacity * sizeof(wire::Event);
 
     const uint64_t process = static_cast<uint64_t>(raw_syscall(kSysGetpid));

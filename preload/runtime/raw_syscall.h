@@ -14,6 +14,7 @@ enum : long {
     kSysMprotect = 10,
     kSysMunmap = 11,
     kSysBrk = 12,
+    kSysSigprocmask = 14,
     kSysSchedYield = 24,
     kSysMremap = 25,
     kSysMadvise = 28,

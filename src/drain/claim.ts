@@ -45,9 +45,12 @@ function isGone(holder: number, channel: Channel): boolean {
   return clock().monotonicNs - channel.header().collectorBeatNs > SILENT_NS;
 }
 
-/** Runs `use` while the target keeps its hands off. Throws `CHANNEL_BUSY` where it never lets go. */
-export function whileLocked<T>(channel: Channel, use: () => T): T {
-  takeLock(channel);
+/**
+ * Runs `use` while the target keeps its hands off. Undefined where that can't be had now: the target was stopped while
+ * it was tidying up. Throws `CHANNEL_BUSY` where the lock is never free.
+ */
+export function whileLocked<T>(channel: Channel, use: () => T): T | undefined {
+  if (!takeLock(channel)) return undefined;
   try {
     return use();
   } finally {
@@ -55,18 +58,22 @@ export function whileLocked<T>(channel: Channel, use: () => T): T {
   }
 }
 
-function takeLock(channel: Channel): void {
+function takeLock(channel: Channel): boolean {
   const { processId, processStartTicks } = channel.opened;
   for (let tries = 0; tries < LOCK_TRIES; tries++) {
     const holder = channel.lock(0);
-    if (holder === 0) return;
+    if (holder === 0) return true;
+    const state = holder === processId ? liveness(processId, processStartTicks) : undefined;
+    if (state === 'stopped') return false;
     // Whoever was killed while holding it left the channel as it was before or after each of its steps.
-    const isDead =
-      holder === processId ? liveness(processId, processStartTicks) === 'gone' : !processStatus(holder);
-    if (isDead && channel.lock(holder) === holder) return;
+    const isDead = state === undefined ? !processStatus(holder) : state === 'gone';
+    if (isDead && channel.lock(holder) === holder) return true;
     Atomics.wait(pause, 0, 0, LOCK_WAIT_MS);
   }
-  throw new OffheapError('CHANNEL_BUSY', `the lock of ${channel.path} is never free; is the target stopped?`);
+  throw new OffheapError(
+    'CHANNEL_BUSY',
+    `the lock of ${channel.path} is never free; is it another pid namespace?`,
+  );
 }
 
 const pause = new Int32Array(new SharedArrayBuffer(4));

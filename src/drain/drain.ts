@@ -135,6 +135,7 @@ export class Drain {
     let last: Drained | undefined;
     for (let buffers = 0; buffers < BUFFERS_PER_POLL; buffers++) {
       last = this.#readBuffer(handler, polled);
+      if (last === undefined) break;
       if (last.events === 0 && !this.#passHole(last, gone, handler, polled)) break;
     }
     this.#readHeader(gone, handler, polled);
@@ -165,8 +166,10 @@ export class Drain {
     this.#release();
   }
 
-  #readBuffer(handler: DrainHandler, polled: Polled): Drained {
-    const { backlog, drained } = this.#copy();
+  #readBuffer(handler: DrainHandler, polled: Polled): Drained | undefined {
+    const copied = this.#copy();
+    if (copied === undefined) return undefined;
+    const { backlog, drained } = copied;
     for (const records of backlog) this.#decode(records, records.byteLength / EVENT_BYTES, handler, polled);
     this.#gap('overwritten', drained.lost, handler, polled);
     this.#decode(this.#buffer, drained.events, handler, polled);
@@ -178,7 +181,7 @@ export class Drain {
    * Copies what is next, and nothing more: while the lock is held a target with a full ring has to wait. What a busy
    * target has moved to the backlog comes before what is left in the ring.
    */
-  #copy(): { backlog: Uint8Array[]; drained: Drained } {
+  #copy(): { backlog: Uint8Array[]; drained: Drained } | undefined {
     return whileLocked(this.channel, () => {
       const header = this.channel.header();
       const moved = header.backlogUsed > 0 && header.backlogPosition > this.#handedOut;

@@ -6,7 +6,6 @@ import type { ModuleLogEntry } from './module-log.js';
 /** All that is known from the events before `position`. */
 export interface Checkpoint {
   position: number;
-  events: number;
   ledger: MappingLedger;
   sites: SiteTable;
   modules: readonly ModuleLogEntry[];
@@ -15,7 +14,6 @@ export interface Checkpoint {
 interface Head {
   format: 'offheap.checkpoint/1';
   position: number;
-  events: number;
   ledgerBytes: number;
   sitesBytes: number;
   modules: readonly ModuleLogEntry[];
@@ -33,13 +31,12 @@ export class CheckpointFile {
   }
 
   /** False where there is no room for it, or no permission. */
-  write({ position, events, ledger, sites, modules }: Checkpoint): boolean {
+  write({ position, ledger, sites, modules }: Checkpoint): boolean {
     const ledgerPart = ledger.serialize();
     const sitesPart = sites.serialize();
     const head: Head = {
       format: 'offheap.checkpoint/1',
       position,
-      events,
       ledgerBytes: ledgerPart.byteLength,
       sitesBytes: sitesPart.byteLength,
       modules,
@@ -71,7 +68,6 @@ export class CheckpointFile {
       const sitesAt = ledgerAt + head.ledgerBytes;
       return {
         position: head.position,
-        events: head.events,
         ledger: MappingLedger.restore(new Uint8Array(bytes.subarray(ledgerAt, sitesAt))),
         sites: SiteTable.restore(new Uint8Array(bytes.subarray(sitesAt, sitesAt + head.sitesBytes))),
         modules: head.modules,

@@ -45,7 +45,6 @@ export class ProcessRecording implements DrainHandler {
   lacksHistory = false;
   /** Checkpoints could not be written: were this collector killed, the next one would not know the past. */
   unsaved = false;
-  events = 0;
   readonly #moduleLog: ModuleLog;
   readonly #checkpointFile: CheckpointFile;
   readonly #forkPoints = new Map<number, ForkPoint>();
@@ -78,7 +77,6 @@ export class ProcessRecording implements DrainHandler {
     this.#ledger = saved?.ledger ?? inherited?.ledger ?? new MappingLedger();
     this.#sites = saved?.sites ?? inherited?.sites ?? new SiteTable();
     if (saved !== undefined) {
-      this.events = saved.events;
       this.#knownBefore = saved.position;
       this.#moduleLog.replay(saved.modules);
       this.#inherits = false;
@@ -118,7 +116,6 @@ export class ProcessRecording implements DrainHandler {
 
   event(event: MappingEvent): void {
     if (event.position < this.#knownBefore) return;
-    this.events++;
     if (event.operation === 'fork') {
       this.#rememberFork(event.position);
       return;
@@ -172,7 +169,6 @@ export class ProcessRecording implements DrainHandler {
   #state(position: number): Checkpoint {
     return {
       position,
-      events: this.events,
       ledger: this.#ledger,
       sites: this.#sites,
       modules: this.#moduleLog.entries,

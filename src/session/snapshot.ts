@@ -219,7 +219,8 @@ function completenessOf(sources: SnapshotSources, unexplainedBytes: number): Com
   if (unclear > 0) reasons.push(`${unclear} events contradict those before them`);
   return {
     ...nothing,
-    mappingEvents: recording.events + header.eventsCancelled,
+    // Positions count what was recorded, whoever took it in and whatever the target has cancelled since.
+    mappingEvents: drain.position - drain.lost.uncommitted - drain.lost.overwritten,
     mappingEventsLost: Object.values(drain.lost).reduce((total, count) => total + count, 0),
     truncatedStacks: header.stacksTruncated,
     sitesPatched: sites.filter(({ state }) => state === 'patched').length,
