@@ -214,6 +214,12 @@ function completenessOf(sources: SnapshotSources, unexplainedBytes: number): Com
     );
   }
   if (recording.outOfStep) reasons.push('events were lost, and the ledger may differ from the kernel');
+  if (header.captureMismatches > 0) {
+    const { captureMismatches, capturesVerified } = header;
+    reasons.push(
+      `${captureMismatches} of ${capturesVerified} stacks that were checked differ from a full walk`,
+    );
+  }
   const { contradictions, unmatched, unplaced } = recording.ledger.counters;
   const unclear = contradictions + unmatched + unplaced;
   if (unclear > 0) reasons.push(`${unclear} events contradict those before them`);
