@@ -251,7 +251,8 @@ test('a target that is killed at any moment: what it held is read', async () => 
     expect(snapshot.process.state).toBe('killed');
     const held = snapshot.mappings.find(({ start }) => Number(start) === address);
     expect(held).toMatchObject({ bytes: 2 << 20, owner: 'holder' });
-    expect(snapshot.completeness.mappingEventsLost).toBe(0);
+    // The event that it was just writing, if any.
+    expect(snapshot.completeness.mappingEventsLost).toBeLessThanOrEqual(1);
     // At most the one block that it was churning, and what was under way.
     expect(
       snapshot.mappings.filter(({ owner, bytes }) => owner === 'holder' && bytes === 64 << 10).length,

@@ -7,6 +7,8 @@ import type { MappingEvent, Operation } from '../wire/event.js';
 import type { ProcessRecording } from './recording.js';
 
 const MOST_TRIES = 5;
+/** A target that maps as fast as we read would otherwise keep us here for ever. */
+const MOST_POLLS = 64;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 /** What the ledger holds as well: the kernel's own mappings (vdso) are among the seeds, and no file's. */
 const COMPARED: readonly MappingKind[] = ['anonymous', 'sharedAnonymous', 'kernel'];
@@ -32,7 +34,7 @@ export interface Differences {
  */
 export function differencesFromKernel(recording: ProcessRecording, pid: number): Differences | undefined {
   for (let attempt = 0; attempt < MOST_TRIES; attempt++) {
-    while (recording.drain.poll(recording).events > 0);
+    for (let polls = 0; polls < MOST_POLLS && recording.drain.poll(recording).events > 0; polls++);
     const before = recording.drain.position;
     let kernel: Range[];
     try {
@@ -42,6 +44,8 @@ export function differencesFromKernel(recording: ProcessRecording, pid: number):
       if (error instanceof OffheapError) return undefined;
       throw error;
     }
+    // A process on its way out has given up its memory before it is gone: that says nothing about what it held.
+    if (kernel.length === 0) return undefined;
     recording.drain.poll(recording);
     // A thread that has taken a place in the ring and not filled it hides all behind it, however long it is stopped.
     const taken = recording.drain.channel.header().ringHead;
