@@ -81,7 +81,7 @@ test('launch: events while it runs, its end, and what is left to ask', async () 
   const said = await reportOf(
     `
     const events = { snapshot: 0, growth: [], child: [], gap: [] };
-    const session = await launch('sh', ['-c', ${JSON.stringify(`(echo map 50000000; sleep 0.5; echo map 90000000; sleep 1.2) | "$0"; exit 6`)}, ${JSON.stringify(buildC('holder'))}], { intervalMs: 50 });
+    const session = await launch('sh', ['-c', ${JSON.stringify(`(echo map 50000000; sleep 1; echo map 90000000; sleep 3) | "$0"; exit 6`)}, ${JSON.stringify(buildC('holder'))}], { intervalMs: 50 });
     session.on('snapshot', () => events.snapshot++);
     session.on('gap', (gap) => events.gap.push(gap));
     session.on('child', (child) => { events.child.push(child.pid); child.on('growth', (owner) => events.growth.push(owner.owner)); });
