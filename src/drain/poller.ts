@@ -6,8 +6,8 @@ export interface Pollable {
 }
 
 const BUSY_MS = 1;
-/** Below the 50 ms for which the target waits when its ring is full. An idle poll takes some 20 µs: 0.1 % of a core. */
-const IDLE_MS = 40;
+/** A target whose ring fills up meanwhile tidies up by itself. An idle poll takes some 20 µs. */
+const IDLE_MS = 100;
 
 /** Polls often while there is something to read and seldom while there isn't. */
 export class Poller {
