@@ -7,6 +7,8 @@ export default defineConfig({
     hookTimeout: 120_000,
     // Most files wait for real processes most of the time; more of them at once would starve each other's targets.
     maxWorkers: 2,
+    // Real processes on few and busy cores: what fails twice is broken.
+    retry: 1,
     reporters: ['default', 'json'],
     outputFile: { json: 'build/vitest.json' },
   },
