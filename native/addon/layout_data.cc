@@ -73,6 +73,8 @@ Napi::Object enumerations(Napi::Env env) {
     OFFHEAP_SET_NAMES("clocks", OFFHEAP_CLOCKS)
     OFFHEAP_SET_NAMES("siteStates", OFFHEAP_SITE_STATES)
     OFFHEAP_SET_NAMES("degradations", OFFHEAP_DEGRADATIONS)
+    OFFHEAP_SET_NAMES("heapModes", OFFHEAP_HEAP_MODES)
+    OFFHEAP_SET_NAMES("heapEventKinds", OFFHEAP_HEAP_EVENT_KINDS)
 #undef OFFHEAP_SET_NAMES
     return result;
 }

@@ -72,7 +72,29 @@ inline constexpr char kVersion[] = "0.1.0";
     X(kUnwindTableMissing, "this libc offers no lock-free unwind table look-up; stacks may be cut")      \
     X(kForkUnanchored, "forked without fork(): what the parent had mapped has no stacks here")           \
     X(kScanLimited, "a file was larger than the scan limit; inline system calls in it are unseen")       \
-    X(kCallsAbandoned, "a signal handler jumped out of a recorded call; its outcome is unknown")
+    X(kCallsAbandoned, "a signal handler jumped out of a recorded call; its outcome is unknown")         \
+    X(kHeapUnavailable, "there is no room for heap events; allocations are not recorded")                \
+    X(kHeapOverrun, "the collector was too slow for exact heap events; sampling went on in their place") \
+    X(kHeapBypassed, "the program brings its own malloc; calls inside of it are unseen")
+
+// Which allocations are recorded.
+#define OFFHEAP_HEAP_MODES(X) \
+    X(kOff, "off")            \
+    X(kSampled, "sampled")    \
+    X(kExact, "exact")
+
+// What a heap event says. `release` and `reallocation` come before the call that frees, `allocation` after
+// the one that allocates. `undone`: the reallocation that this lane told last has failed, its block lives on.
+// `temporaries`: so many blocks of a stack came and went without events of their own. `thread`: the lane's
+// events are another thread's from here on.
+#define OFFHEAP_HEAP_EVENT_KINDS(X)  \
+    X(kNothing, "nothing")           \
+    X(kAllocation, "allocation")     \
+    X(kRelease, "release")           \
+    X(kReallocation, "reallocation") \
+    X(kUndone, "undone")             \
+    X(kTemporaries, "temporaries")   \
+    X(kThread, "thread")
 
 #define OFFHEAP_ENUM_ENTRY(id, text) id,
 enum class Operation : uint8_t { OFFHEAP_OPERATIONS(OFFHEAP_ENUM_ENTRY) kCount };
@@ -82,6 +104,8 @@ enum class Beginning : uint32_t { OFFHEAP_BEGINNINGS(OFFHEAP_ENUM_ENTRY) kCount 
 enum class Clock : uint32_t { OFFHEAP_CLOCKS(OFFHEAP_ENUM_ENTRY) kCount };
 enum class SiteState : uint8_t { OFFHEAP_SITE_STATES(OFFHEAP_ENUM_ENTRY) kCount };
 enum class Degradation : uint8_t { OFFHEAP_DEGRADATIONS(OFFHEAP_ENUM_ENTRY) kCount };
+enum class HeapMode : uint8_t { OFFHEAP_HEAP_MODES(OFFHEAP_ENUM_ENTRY) kCount };
+enum class HeapEventKind : uint8_t { OFFHEAP_HEAP_EVENT_KINDS(OFFHEAP_ENUM_ENTRY) kCount };
 #undef OFFHEAP_ENUM_ENTRY
 
 // Event flags.
@@ -149,6 +173,42 @@ struct Reserved {
     X(uint8_t, operation, 14)      \
     X(uint8_t, state, 15)
 
+// One heap event. `address` holds its kind in the top byte (kHeapKindShift). `sampled_every` is the mean of
+// the sampling in bytes that let this allocation through, 0 where all are recorded; of `temporaries` it is
+// their number and `bytes` their sum; of `thread` it is the thread's id.
+#define OFFHEAP_HEAP_EVENT_FIELDS(X) \
+    X(uint64_t, address, 0)          \
+    X(uint64_t, time, 8)             \
+    X(uint64_t, bytes, 16)           \
+    X(uint32_t, stack, 24)           \
+    X(uint32_t, sampled_every, 28)
+
+// The first 32 bytes of a chunk. `next` is the number, plus one, of the chunk where the lane goes on.
+#define OFFHEAP_CHUNK_FIELDS(X)    \
+    X(uint64_t, first_position, 0) \
+    X(uint32_t, next, 8)           \
+    X(uint32_t, lane, 12)          \
+    X(Reserved<16>, reserved_h, 16)
+
+// A thread's way to the collector. `head`: events published so far; `first_chunk`: the number, plus one, of
+// the chunk that holds position 0; `tail`: kept by the collector, position << 24 | chunk number + 1 of the
+// oldest event that was not read, 0 before it has read any.
+#define OFFHEAP_LANE_FIELDS(X)   \
+    X(uint64_t, head, 0)         \
+    X(uint32_t, first_chunk, 8)  \
+    X(uint32_t, thread_id, 12)   \
+    X(uint64_t, tail, 16)        \
+    X(uint32_t, in_use, 24)      \
+    X(uint32_t, next_free, 28)   \
+    X(uint64_t, events_lost, 32) \
+    X(Reserved<24>, reserved_l, 40)
+
+// Blocks of one stack that came and went inside a lane's window and were not told yet.
+#define OFFHEAP_TEMPORARIES_FIELDS(X) \
+    X(uint32_t, stack, 0)             \
+    X(uint32_t, count, 4)             \
+    X(uint64_t, bytes, 8)
+
 // The backlog and the ring together hold all that matters of the events from position `backlog_from` on: a
 // collector whose checkpoint reaches that far lacks nothing. Mappings from before `cancel_from` may be in a
 // checkpoint, so their release must not be cancelled.
@@ -214,7 +274,27 @@ struct Reserved {
     X(uint64_t, flamegraph_requests, 480)  \
     X(uint64_t, events_nested, 488)        \
     X(uint64_t, captures_verified, 496)    \
-    X(uint64_t, capture_mismatches, 504)
+    X(uint64_t, capture_mismatches, 504)   \
+    X(uint64_t, lanes_offset, 512)         \
+    X(uint64_t, lanes_capacity, 520)       \
+    X(uint64_t, windows_offset, 528)       \
+    X(uint64_t, chunks_offset, 536)        \
+    X(uint64_t, chunks_capacity, 544)      \
+    X(uint32_t, index_bits, 552)           \
+    X(uint32_t, index_next_bits, 556)      \
+    X(uint64_t, index_migrated, 560)       \
+    X(uint64_t, index_reserved, 568)       \
+    X(uint64_t, heap_control, 576)         \
+    X(uint64_t, heap_switched_at, 584)     \
+    X(Reserved<48>, reserved_e, 592)       \
+    X(uint64_t, lanes_used, 640)           \
+    X(uint64_t, lanes_free, 648)           \
+    X(uint64_t, chunks_backed, 656)        \
+    X(uint64_t, heap_events_lost, 664)     \
+    X(uint64_t, heap_waits, 672)           \
+    X(uint64_t, heap_nested, 680)          \
+    X(uint64_t, heap_without_lane, 688)    \
+    X(Reserved<328>, reserved_f, 696)
 
 #define OFFHEAP_FIELD(type, name, offset) type name;
 struct Event {
@@ -226,6 +306,18 @@ struct StackNode {
 struct Site {
     OFFHEAP_SITE_FIELDS(OFFHEAP_FIELD)
 };
+struct HeapEvent {
+    OFFHEAP_HEAP_EVENT_FIELDS(OFFHEAP_FIELD)
+};
+struct Chunk {
+    OFFHEAP_CHUNK_FIELDS(OFFHEAP_FIELD)
+};
+struct Lane {
+    OFFHEAP_LANE_FIELDS(OFFHEAP_FIELD)
+};
+struct Temporaries {
+    OFFHEAP_TEMPORARIES_FIELDS(OFFHEAP_FIELD)
+};
 struct Header {
     OFFHEAP_HEADER_FIELDS(OFFHEAP_FIELD)
 };
@@ -235,7 +327,11 @@ struct Header {
     X(Header, OFFHEAP_HEADER_FIELDS)        \
     X(Event, OFFHEAP_EVENT_FIELDS)          \
     X(StackNode, OFFHEAP_STACK_NODE_FIELDS) \
-    X(Site, OFFHEAP_SITE_FIELDS)
+    X(Site, OFFHEAP_SITE_FIELDS)            \
+    X(HeapEvent, OFFHEAP_HEAP_EVENT_FIELDS) \
+    X(Chunk, OFFHEAP_CHUNK_FIELDS)          \
+    X(Lane, OFFHEAP_LANE_FIELDS)            \
+    X(Temporaries, OFFHEAP_TEMPORARIES_FIELDS)
 
 #define OFFHEAP_CHECK(type, name, offset)            \
     static_assert(offsetof(Checked, name) == offset, \
@@ -248,7 +344,10 @@ struct Header {
 OFFHEAP_STRUCTURES(OFFHEAP_CHECK_STRUCTURE)
 #undef OFFHEAP_CHECK_STRUCTURE
 #undef OFFHEAP_CHECK
-static_assert(sizeof(Event) == 128 && sizeof(StackNode) == 16 && sizeof(Site) == 16 && sizeof(Header) == 512);
+static_assert(sizeof(Event) == 128 && sizeof(StackNode) == 16 && sizeof(Site) == 16 &&
+              sizeof(Header) == 1024);
+static_assert(sizeof(HeapEvent) == 32 && sizeof(Chunk) == 32 && sizeof(Lane) == 64 &&
+              sizeof(Temporaries) == 16);
 
 // ---- the layout hash: FNV-1a over every name, type and offset above ----
 
@@ -273,6 +372,8 @@ constexpr uint64_t layout_hash() {
     OFFHEAP_CLOCKS(OFFHEAP_HASH_ENTRY)
     OFFHEAP_SITE_STATES(OFFHEAP_HASH_ENTRY)
     OFFHEAP_DEGRADATIONS(OFFHEAP_HASH_ENTRY)
+    OFFHEAP_HEAP_MODES(OFFHEAP_HASH_ENTRY)
+    OFFHEAP_HEAP_EVENT_KINDS(OFFHEAP_HASH_ENTRY)
 #undef OFFHEAP_HASH_ENTRY
 #undef OFFHEAP_HASH_STRUCTURE
 #undef OFFHEAP_HASH_FIELD

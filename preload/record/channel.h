@@ -34,6 +34,8 @@ class Channel {
     bool reserve_ring(uint64_t position);
     bool reserve_node(uint64_t node);
     bool reserve_backlog(uint64_t slot);
+    bool reserve_lane(uint32_t lane);  // its entry, window and temporaries
+    bool reserve_chunk(uint32_t chunk);
 
     // Stores a text once per call and returns its offset, 0 when there is no room (and says so in the
     // header).

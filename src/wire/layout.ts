@@ -20,10 +20,21 @@ export interface Layout {
   /** 16 hexadecimal digits. */
   layoutHash: string;
   magic: string;
-  structures: Record<'Header' | 'Event' | 'StackNode' | 'Site', Structure>;
+  structures: Record<
+    'Header' | 'Event' | 'StackNode' | 'Site' | 'HeapEvent' | 'Chunk' | 'Lane' | 'Temporaries',
+    Structure
+  >;
   /** Names by value: the value is the position. */
   enumerations: Record<
-    'operations' | 'phases' | 'processStates' | 'beginnings' | 'clocks' | 'siteStates' | 'degradations',
+    | 'operations'
+    | 'phases'
+    | 'processStates'
+    | 'beginnings'
+    | 'clocks'
+    | 'siteStates'
+    | 'degradations'
+    | 'heapModes'
+    | 'heapEventKinds',
     string[]
   >;
   constants: Record<
