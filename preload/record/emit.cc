@@ -49,6 +49,8 @@ wire::Slot reserve_slot(Channel& channel) {
 
 void (*own_mapping_listener)(uint64_t address, uint64_t bytes);
 
+CodeRange own_code;
+
 uint64_t emit(Channel& channel, const wire::Event& event) {
     const wire::Slot slot = reserve_slot(channel);
     if (slot.outcome != wire::Reserve::kReserved) {
@@ -89,7 +91,8 @@ InternedStack intern_stack(Channel& channel, StackMemory* memory, const StackFra
     if (known == 0)
         node = tree.intern(0, wire::kKeyGeneration << wire::kKeyKindShift | generation, make_space);
     for (uint32_t depth = known; node != 0 && depth < count; ++depth) {
-        const uint32_t child = tree.intern(node, frames[depth], make_space);
+        const uint32_t child =
+            own_code.holds(frames[depth]) ? node : tree.intern(node, frames[depth], make_space);
         if (child == 0) {
             __atomic_fetch_add(&channel.header()->stacks_cut_by_space, 1, __ATOMIC_RELAXED);
             channel.degrade(wire::Degradation::kStackSpaceExhausted);

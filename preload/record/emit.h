@@ -17,6 +17,15 @@ uint64_t emit(Channel& channel, const wire::Event& event);
 // Told of memory that recording itself maps; null: nobody wants to know.
 extern void (*own_mapping_listener)(uint64_t address, uint64_t bytes);
 
+// The shim's own code. Its frames, between an application and its allocator, are left out of stacks.
+struct CodeRange {
+    uint64_t start, end;
+    bool holds(uint64_t frame) const {
+        return (frame & ((1ULL << wire::kKeyKindShift) - 1)) - start < end - start;
+    }
+};
+extern CodeRange own_code;
+
 struct InternedStack {
     uint32_t node;
     bool cut;  // the tree is full: `node` stands for the frames nearest the root only

@@ -24,6 +24,13 @@ int signal_number(const char* name) {
     return parse_number(name, &number) && number > 0 && number < 65 ? static_cast<int>(number) : 0;
 }
 
+HeapRecording heap_recording(const char* name, HeapRecording otherwise) {
+    if (text_equal(name, "off")) return HeapRecording::off;
+    if (text_equal(name, "sampled")) return HeapRecording::sampled;
+    if (text_equal(name, "exact")) return HeapRecording::exact;
+    return otherwise;
+}
+
 template <size_t kCapacity>
 void copy_text(char (&to)[kCapacity], const char* from) {
     TextWriter(to, kCapacity).text(from);
@@ -50,6 +57,14 @@ Configuration read_configuration(char** environment) {
             configuration.rewrite_sites = !text_equal(v, "off");
         } else if (const char* v = value_of(*entry, "OFFHEAP_STACKS")) {
             configuration.capture_stacks = !text_equal(v, "off");
+        } else if (const char* v = value_of(*entry, "OFFHEAP_HEAP")) {
+            configuration.heap = heap_recording(v, configuration.heap);
+        } else if (const char* v = value_of(*entry, "OFFHEAP_SAMPLE_BYTES")) {
+            if (parse_number(v, &number) && number >= 1 && number <= UINT32_MAX)
+                configuration.sample_bytes = static_cast<uint32_t>(number);
+        } else if (const char* v = value_of(*entry, "OFFHEAP_HEAP_CHUNKS")) {
+            if (parse_number(v, &number) && number <= 1u << 20)
+                configuration.heap_chunks = static_cast<uint32_t>(number);
         } else if (const char* v = value_of(*entry, "OFFHEAP_VERIFY")) {
             if (parse_number(v, &number) && number <= UINT32_MAX)
                 configuration.verify_every = static_cast<uint32_t>(number);

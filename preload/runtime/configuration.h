@@ -6,6 +6,8 @@
 
 namespace offheap::runtime {
 
+enum class HeapRecording : uint8_t { off, sampled, exact };
+
 struct Configuration {
     bool disabled = false;
     bool rewrite_sites = true;       // OFFHEAP_SITES=off: relocation fallback only
@@ -13,8 +15,11 @@ struct Configuration {
     uint32_t verify_every = 0;       // OFFHEAP_VERIFY=N: check every Nth incremental capture; 0: none
     bool emit_start_marker = false;  // OFFHEAP_MARK=1: a recognisable system call when recording begins
     int request_signal = 0;          // OFFHEAP_SIGNAL=USR2
-    uint64_t scan_limit_bytes = 64u << 20;  // OFFHEAP_SCAN_LIMIT_BYTES
-    uint64_t ring_events = 1u << 16;        // OFFHEAP_RING_EVENTS, rounded down to a power of two
+    uint64_t scan_limit_bytes = 64u << 20;        // OFFHEAP_SCAN_LIMIT_BYTES
+    uint64_t ring_events = 1u << 16;              // OFFHEAP_RING_EVENTS, rounded down to a power of two
+    HeapRecording heap = HeapRecording::sampled;  // OFFHEAP_HEAP=off|sampled|exact
+    uint32_t sample_bytes = 524288;               // OFFHEAP_SAMPLE_BYTES
+    uint32_t heap_chunks = 4096;                  // OFFHEAP_HEAP_CHUNKS: 16 KiB each
     // The default folder is tidied up: a process that ends in order leaves nothing there that nobody has
     // read.
     bool tidy = true;
