@@ -19,10 +19,21 @@ static_assert(cache_line(offsetof(Header, ring_head)) != cache_line(offsetof(Hea
 static_assert(cache_line(offsetof(Header, ring_tail)) != cache_line(offsetof(Header, nodes_used)));
 static_assert(cache_line(offsetof(Header, nodes_used)) != cache_line(offsetof(Header, events_lost)));
 static_assert(cache_line(offsetof(Header, ring_tail)) == cache_line(offsetof(Header, consumer_lock)));
+// A look-up in the stack tree reads the first, each allocation the second; neither must wait for a counter.
+static_assert(cache_line(offsetof(Header, index_bits)) != cache_line(offsetof(Header, nodes_used)));
+static_assert(cache_line(offsetof(Header, heap_control)) != cache_line(offsetof(Header, lanes_used)));
+static_assert(cache_line(offsetof(Header, heap_control)) != cache_line(offsetof(Header, index_migrated)));
+static_assert(cache_line(offsetof(Header, heap_control)) != cache_line(offsetof(Header, ring_tail)));
+static_assert(cache_line(offsetof(Header, lanes_used)) == cache_line(offsetof(Header, heap_events_lost)));
+static_assert(cache_line(offsetof(Header, lanes_used)) != cache_line(offsetof(Header, nodes_used)));
+static_assert(sizeof(Header) <= kPageBytes && sizeof(Header) % 8 == 0, "the bits of free chunks follow");
 
 // The values that records on disk hold.
 static_assert(static_cast<int>(Operation::kNone) == 0 && static_cast<int>(Operation::kSeed) == 1);
 static_assert(static_cast<int>(Phase::kComplete) == 0 && static_cast<int>(Phase::kFailed) == 3);
+static_assert(static_cast<int>(HeapMode::kOff) == 0 && static_cast<int>(HeapMode::kExact) == 2);
+static_assert(static_cast<int>(HeapEventKind::kNothing) == 0 &&
+              static_cast<int>(HeapEventKind::kThread) == 6);
 
 // The hash of a structure of our own, made as layout_hash() makes it.
 #define OFFHEAP_HASH_FIELD(type, name, offset) \
@@ -69,6 +80,8 @@ constexpr uint64_t hash_with_first_event_field(const char* name) {
     OFFHEAP_CLOCKS(OFFHEAP_NAMED_ENTRY)
     OFFHEAP_SITE_STATES(OFFHEAP_NAMED_ENTRY)
     OFFHEAP_DEGRADATIONS(OFFHEAP_NAMED_ENTRY)
+    OFFHEAP_HEAP_MODES(OFFHEAP_NAMED_ENTRY)
+    OFFHEAP_HEAP_EVENT_KINDS(OFFHEAP_NAMED_ENTRY)
     return hash;
 }
 

@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "native/wire/heap.h"
+#include "preload/record/sections.h"
 #include "preload/runtime/clock.h"
 #include "preload/runtime/raw_syscall.h"
 #include "preload/runtime/text.h"
@@ -16,13 +19,9 @@ using namespace offheap::runtime;
 
 namespace {
 
-constexpr uint64_t kSites = 256;
-constexpr uint64_t kTextBytes = 1u << 20;
-constexpr uint64_t kNodes = 1u << 17;
-// The backlog holds what is live in a process that nobody collects; it is backed by memory only as far as it
-// is used.
-constexpr uint64_t kBacklogEvents = 1u << 18;
 constexpr uint64_t kReserveStepBytes = 1u << 18;
+
+constexpr uint64_t kReserveStepChunks = 16;
 
 constexpr uint64_t round_up(uint64_t value, uint64_t step) { return (value + step - 1) / step * step; }
 
@@ -63,71 +62,85 @@ uint64_t process_start_ticks() {
     return 0;
 }
 
-}  // namespace
-
-bool Channel::open_file(const Configuration& configuration) {
-    raw_syscall(kSysMkdir, as_argument(configuration.directory), 0700);
-    if (!is_private_folder(configuration.directory)) return false;
-
-    wire::Header layout = {};
-    const uint64_t free_bytes = file_system_free_bytes(configuration.directory);
-    layout.ring_capacity = configuration.ring_events;
-    layout.nodes_capacity = kNodes;
-    // A small file system (a container's 64 KiB /dev/shm) gets a small channel rather than none.
-    while (layout.ring_capacity > 64 && layout.ring_capacity * sizeof(wire::Event) > free_bytes / 3)
-        layout.ring_capacity /= 2;
-    while (layout.nodes_capacity > 1024 && layout.nodes_capacity * 24 > free_bytes / 3)
-        layout.nodes_capacity /= 2;
-    layout.index_capacity = layout.nodes_capacity * 2;
-    layout.sites_capacity = kSites;
-    layout.text_capacity = kTextBytes;
-    layout.sites_offset = wire::kPageBytes;
-    layout.text_offset = layout.sites_offset + kSites * sizeof(wire::Site);
-    layout.ring_offset = layout.text_offset + kTextBytes;
-    layout.index_offset =
-        layout.ring_offset + round_up(layout.ring_capacity * sizeof(wire::Event), wire::kPageBytes);
-    layout.nodes_offset =
-        layout.index_offset + round_up(layout.index_capacity * sizeof(uint32_t), wire::kPageBytes);
-    layout.backlog_offset =
-        layout.nodes_offset + round_up(layout.nodes_capacity * sizeof(wire::StackNode), wire::kPageBytes);
-    layout.backlog_capacity = kBacklogEvents;
-    while (layout.backlog_capacity > 1024 && layout.backlog_capacity * sizeof(wire::Event) > free_bytes / 3)
-        layout.backlog_capacity /= 2;
-    layout.file_bytes = layout.backlog_offset + layout.backlog_capacity * sizeof(wire::Event);
-
-    const uint64_t process = static_cast<uint64_t>(raw_syscall(kSysGetpid));
-    long fd = -EEXIST;
-    for (int attempt = 0; attempt < 8 && fd == -EEXIST; ++attempt) {
-        layout.channel_id = clock_ns(kClockRealtime) ^ process << 48 ^ static_cast<uint64_t>(attempt);
-        TextWriter path(path_, sizeof path_);
-        path.text(configuration.directory)
-            .text("/")
-            .decimal(process)
-            .text("-")
-            .hexadecimal(layout.channel_id);
-        path.text(".channel");
-        if (!path.complete()) return false;
-        fd = raw_syscall(kSysOpen, as_argument(path_), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-                         0600);
+// Several threads may back the same at once: twice is harmless, and the largest end stands.
+void raise(uint64_t* end, uint64_t seen, uint64_t target) {
+    while (seen < target &&
+           !__atomic_compare_exchange_n(end, &seen, target, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
-    if (is_error(fd)) return false;
+}
 
-    const uint64_t ring_first = layout.ring_capacity * sizeof(wire::Event) < kReserveStepBytes
-                                    ? layout.ring_capacity * sizeof(wire::Event)
-                                    : kReserveStepBytes;
-    const uint64_t text_first = 1u << 16;
-    const uint64_t nodes_first = 1u << 16;
+uint64_t resource_limit(long resource) {
+    constexpr long kSysPrlimit64 = 302;
+    struct rlimit limit;
+    if (is_error(raw_syscall(kSysPrlimit64, 0, resource, 0, as_argument(&limit)))) return RLIM_INFINITY;
+    return limit.rlim_cur;
+}
+
+// How large the file may be. Where addresses are short the program needs them itself; and who passes
+// RLIMIT_FSIZE, if only by ftruncate(), is sent SIGXFSZ.
+uint64_t file_limit_bytes() {
+    const uint64_t addresses = resource_limit(RLIMIT_AS);
+    const uint64_t share = addresses == RLIM_INFINITY ? addresses : addresses / 8;
+    const uint64_t file = resource_limit(RLIMIT_FSIZE);
+    return share < file ? share : file;
+}
+
+uint64_t ring_first_bytes(const wire::Header& layout) {
+    const uint64_t total = layout.ring_capacity * sizeof(wire::Event);
+    return total < kRingFirstBytes ? total : kRingFirstBytes;
+}
+
+// Sizes the file, backs what a channel has from the start and maps it: its address, or an error.
+long map_file(long fd, const wire::Header& layout) {
+    const long file_bytes = static_cast<long>(layout.file_bytes);
     const auto back = [fd](uint64_t offset, uint64_t bytes) {
         return !is_error(
             raw_syscall(kSysFallocate, fd, 0, static_cast<long>(offset), static_cast<long>(bytes)));
     };
     long address = -ENOMEM;
-    if (!is_error(raw_syscall(kSysFtruncate, fd, static_cast<long>(layout.file_bytes))) &&
-        back(0, layout.text_offset + text_first) && back(layout.ring_offset, ring_first) &&
-        back(layout.index_offset, layout.nodes_offset - layout.index_offset + nodes_first)) {
-        address = raw_syscall(kSysMmap, 0, static_cast<long>(layout.file_bytes), PROT_READ | PROT_WRITE,
-                              MAP_SHARED, fd, 0);
+    if (!is_error(raw_syscall(kSysFtruncate, fd, file_bytes)) &&
+        back(0, layout.text_offset + kTextFirstBytes) && back(layout.ring_offset, ring_first_bytes(layout)) &&
+        back(layout.index_offset, layout.index_capacity * sizeof(uint32_t)) &&
+        back(layout.nodes_offset, kNodesFirstBytes)) {
+        address = raw_syscall(kSysMmap, 0, file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     }
+    if (is_error(address)) raw_syscall(kSysFtruncate, fd, 0);
+    return address;
+}
+
+}  // namespace
+
+long Channel::make_file(const char* directory, uint64_t& channel_id) {
+    const uint64_t process = static_cast<uint64_t>(raw_syscall(kSysGetpid));
+    long fd = -EEXIST;
+    for (int attempt = 0; attempt < 8 && fd == -EEXIST; ++attempt) {
+        channel_id = clock_ns(kClockRealtime) ^ process << 48 ^ static_cast<uint64_t>(attempt);
+        TextWriter path(path_, sizeof path_);
+        path.text(directory).text("/").decimal(process).text("-").hexadecimal(channel_id).text(".channel");
+        if (!path.complete()) return -ENAMETOOLONG;
+        fd = raw_syscall(kSysOpen, as_argument(path_), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+                         0600);
+    }
+    return fd;
+}
+
+bool Channel::open_file(const Configuration& configuration) {
+    raw_syscall(kSysMkdir, as_argument(configuration.directory), 0700);
+    if (!is_private_folder(configuration.directory)) return false;
+    uint64_t channel_id = 0;
+    const long fd = make_file(configuration.directory, channel_id);
+    if (is_error(fd)) return false;
+
+    wire::Header layout = {};
+    long address = -ENOMEM;
+    const uint64_t limit_bytes = file_limit_bytes();
+    const uint64_t free_bytes = file_system_free_bytes(configuration.directory);
+    uint64_t room_bytes = free_bytes < kMostRoomBytes ? free_bytes : kMostRoomBytes;
+    do {
+        layout = lay_out_sections(configuration.ring_events, configuration.heap_chunks, room_bytes);
+        if (layout.file_bytes <= limit_bytes) address = map_file(fd, layout);
+        room_bytes /= 2;  // the limits may leave less than they say
+    } while (is_error(address) && room_bytes >= kLeastRoomBytes);
     // No descriptor stays open: programs that close all of theirs, or expect certain numbers, must not notice
     // us.
     raw_syscall(kSysClose, fd);
@@ -135,19 +148,27 @@ bool Channel::open_file(const Configuration& configuration) {
         raw_syscall(kSysUnlink, as_argument(path_));
         return false;
     }
+    const long file_bytes = static_cast<long>(layout.file_bytes);
     // A forked child must never write here; it makes a channel of its own (process_page.h).
-    raw_syscall(kSysMadvise, address, static_cast<long>(layout.file_bytes), MADV_DONTFORK);
+    raw_syscall(kSysMadvise, address, file_bytes, MADV_DONTFORK);
+    // The file is there to be read; a core file would hold it again, and its holes.
+    raw_syscall(kSysMadvise, address, file_bytes, MADV_DONTDUMP);
 
     layout.layout_hash = wire::layout_hash();
-    layout.ring_reserved = ring_first;
-    layout.nodes_reserved = nodes_first;
+    layout.channel_id = channel_id;
+    layout.ring_reserved = ring_first_bytes(layout);
+    layout.nodes_reserved = kNodesFirstBytes;
     layout.nodes_used = 1;  // node 0 is "no stack"
     layout.text_used = 8;   // offset 0 is "no text"
     header_ = reinterpret_cast<wire::Header*>(address);
     bytes_ = layout.file_bytes;
     *header_ = layout;
     TextWriter(reinterpret_cast<char*>(&header_->version0), 16).text(wire::kVersion);
-    text_reserved_ = text_first;
+    text_reserved_ = kTextFirstBytes;
+    backlog_reserved_ = 0;
+    for (uint64_t& lanes : lanes_backed_) lanes = 0;
+    for (uint32_t chunk = 0; chunk < layout.chunks_capacity; ++chunk) wire::give_chunk_back(header_, chunk);
+    if (layout.chunks_capacity == 0) degrade(wire::Degradation::kHeapUnavailable);
     return true;
 }
 
@@ -218,11 +239,7 @@ bool Channel::reserve_ring(uint64_t position) {
         degrade(wire::Degradation::kChannelSpaceExhausted);
         return false;
     }
-    // Several threads may come here at once; backing twice is harmless and the largest value stands.
-    uint64_t seen = reserved;
-    while (seen < target && !__atomic_compare_exchange_n(&header_->ring_reserved, &seen, target, true,
-                                                         __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-    }
+    raise(&header_->ring_reserved, reserved, target);
     return true;
 }
 
@@ -234,10 +251,7 @@ bool Channel::reserve_node(uint64_t node) {
     uint64_t target = round_up(needed, 1u << 16);
     if (target > total) target = total;
     if (!make_backed(header_->nodes_offset + reserved, target - reserved)) return false;
-    uint64_t seen = reserved;
-    while (seen < target && !__atomic_compare_exchange_n(&header_->nodes_reserved, &seen, target, true,
-                                                         __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-    }
+    raise(&header_->nodes_reserved, reserved, target);
     return true;
 }
 
@@ -252,6 +266,33 @@ bool Channel::reserve_backlog(uint64_t slot) {
         return false;
     }
     backlog_reserved_ = target;
+    return true;
+}
+
+bool Channel::reserve_lane(uint32_t lane) {
+    uint64_t& lanes = lanes_backed_[lane / 64];
+    const uint64_t bit = 1ULL << lane % 64;
+    if ((__atomic_load_n(&lanes, __ATOMIC_RELAXED) & bit) != 0) return true;
+    if (!make_backed(header_->lanes_offset + lane * sizeof(wire::Lane), sizeof(wire::Lane)) ||
+        !make_backed(header_->windows_offset + uint64_t{lane} * wire::kWindowBytes, wire::kWindowBytes)) {
+        degrade(wire::Degradation::kChannelSpaceExhausted);
+        return false;
+    }
+    __atomic_fetch_or(&lanes, bit, __ATOMIC_RELAXED);
+    return true;
+}
+
+bool Channel::reserve_chunk(uint32_t chunk) {
+    const uint64_t backed = __atomic_load_n(&header_->chunks_backed, __ATOMIC_RELAXED);
+    if (chunk < backed) return true;
+    const uint64_t ahead = round_up(uint64_t{chunk} + 1, kReserveStepChunks);
+    const uint64_t target = ahead < header_->chunks_capacity ? ahead : header_->chunks_capacity;
+    if (!make_backed(header_->chunks_offset + backed * wire::kChunkBytes,
+                     (target - backed) * wire::kChunkBytes)) {
+        degrade(wire::Degradation::kChannelSpaceExhausted);
+        return false;
+    }
+    raise(&header_->chunks_backed, backed, target);
     return true;
 }
 

@@ -9,6 +9,7 @@
 
 #include "native/wire/layout.h"
 #include "native/wire/stack_tree.h"
+#include "preload/record/sections.h"
 #include "preload/runtime/configuration.h"
 
 namespace offheap::record {
@@ -34,7 +35,8 @@ class Channel {
     bool reserve_ring(uint64_t position);
     bool reserve_node(uint64_t node);
     bool reserve_backlog(uint64_t slot);
-    bool reserve_lane(uint32_t lane);  // its entry, window and temporaries
+    // A lane's entry, window and temporaries; at once for one that was reserved before.
+    bool reserve_lane(uint32_t lane);
     bool reserve_chunk(uint32_t chunk);
 
     // Stores a text once per call and returns its offset, 0 when there is no room (and says so in the
@@ -52,6 +54,7 @@ class Channel {
 
   private:
     bool open_file(const runtime::Configuration& configuration);
+    long make_file(const char* directory, uint64_t& channel_id);
     bool make_backed(uint64_t offset, uint64_t bytes);
     void describe_process();
 
@@ -60,6 +63,7 @@ class Channel {
     uint64_t bytes_ = 0;
     uint64_t text_reserved_ = 0;
     uint64_t backlog_reserved_ = 0;
+    uint64_t lanes_backed_[kMostLanes / 64] = {};  // one bit each
     char path_[320] = {};
 };
 

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,8 +21,10 @@
 #include <iterator>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "native/wire/heap.h"
 #include "preload/record/emit.h"
 #include "test/native/private_folder.h"
 
@@ -118,6 +121,9 @@ TEST(Channel, has_sections_that_do_not_overlap) {
             {header->index_offset, header->index_capacity * sizeof(uint32_t)},
             {header->nodes_offset, header->nodes_capacity * sizeof(wire::StackNode)},
             {header->backlog_offset, header->backlog_capacity * sizeof(wire::Event)},
+            {header->lanes_offset, header->lanes_capacity * sizeof(wire::Lane)},
+            {header->windows_offset, header->lanes_capacity * wire::kWindowBytes},
+            {header->chunks_offset, header->chunks_capacity * wire::kChunkBytes},
             {header->file_bytes, 0}};
         std::sort(sections.begin(), sections.end(), [](auto& a, auto& b) { return a.offset < b.offset; });
         for (size_t i = 1; i < sections.size(); ++i) {
@@ -224,6 +230,153 @@ TEST(Channel, backs_sections_as_they_fill) {
     memset(reinterpret_cast<uint8_t*>(header) + header->backlog_offset, 0xff,
            header->backlog_capacity * sizeof(wire::Event));
     EXPECT_EQ(header->degraded, 0u);
+}
+
+TEST(ChannelForHeapEvents, has_all_its_chunks_free) {
+    const PrivateFolder folder;
+    for (const uint32_t chunks : {1u, 3u, 64u, 100u, 4096u, 1u << 20}) {
+        auto configuration = folder.configuration();
+        configuration.heap_chunks = chunks;
+        Channel channel;
+        ASSERT_TRUE(channel.create(configuration, Parent()));
+        Header* header = channel.header();
+        const uint64_t expected = std::min<uint64_t>(chunks, wire::kMostChunks);
+        ASSERT_EQ(header->chunks_capacity, expected);
+        for (uint32_t chunk = 0; chunk < expected; ++chunk) ASSERT_EQ(wire::take_chunk(header), chunk);
+        EXPECT_EQ(wire::take_chunk(header), wire::kNoChunk);
+        EXPECT_EQ(header->degraded, 0u);
+    }
+}
+
+TEST(ChannelForHeapEvents, backs_chunks_some_at_a_time) {
+    const PrivateFolder folder;
+    auto configuration = folder.configuration();
+    configuration.heap_chunks = 40;
+    Channel channel;
+    ASSERT_TRUE(channel.create(configuration, Parent()));
+    Header* header = channel.header();
+    EXPECT_EQ(header->chunks_backed, 0u);
+    EXPECT_TRUE(channel.reserve_chunk(0));
+    EXPECT_EQ(header->chunks_backed, 16u);
+    EXPECT_TRUE(channel.reserve_chunk(15));
+    EXPECT_EQ(header->chunks_backed, 16u);
+    EXPECT_TRUE(channel.reserve_chunk(39));
+    EXPECT_EQ(header->chunks_backed, 40u) << "not further than there are any";
+    memset(wire::chunk_at(header, 0), 0xff, 40 * wire::kChunkBytes);
+}
+
+TEST(ChannelForHeapEvents, backs_lanes_again_and_from_several_threads) {
+    const PrivateFolder folder;
+    Channel channel;
+    ASSERT_TRUE(channel.create(folder.configuration(), Parent()));
+    Header* header = channel.header();
+    ASSERT_EQ(header->lanes_capacity, 16384u);
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < 4; ++thread) {
+        threads.emplace_back([&channel, header] {
+            for (uint32_t lane = 0; lane < 300; ++lane) {
+                ASSERT_TRUE(channel.reserve_lane(lane % 100));
+                ASSERT_TRUE(channel.reserve_chunk(lane));
+                __atomic_store_n(&wire::lane_at(header, lane % 100)->head, 1, __ATOMIC_RELAXED);
+            }
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(header->chunks_backed, 304u);
+    ASSERT_TRUE(channel.reserve_lane(16383));
+    memset(wire::window_of(header, 16383), 0xff, wire::kWindowBytes);
+    wire::lane_at(header, 16383)->head = 1;
+    EXPECT_EQ(wire::lane_at(header, 5)->head, 1u);
+}
+
+// Runs `body` in a child: the limits that it sets are the child's alone.
+void in_child(const std::function<int()>& body) {
+    const pid_t child = fork();
+    if (child == 0) _exit(body());
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status);
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+void limit(__rlimit_resource_t resource, uint64_t bytes) {
+    const struct rlimit value = {bytes, bytes};
+    setrlimit(resource, &value);
+}
+
+uint64_t mapped_bytes() {
+    uint64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    return pages * wire::kPageBytes;
+}
+
+// Whoever passes this limit is sent SIGXFSZ, which ends a program.
+TEST(ChannelUnderLimits, has_a_file_that_is_allowed) {
+    for (const uint64_t megabytes : {100u, 20u, 5u, 2u}) {
+        const PrivateFolder folder;
+        in_child([&folder, megabytes] {
+            limit(RLIMIT_FSIZE, megabytes << 20);
+            Channel channel;
+            if (!channel.create(folder.configuration(65536), Parent())) return 1;
+            const Header* header = channel.header();
+            if (header->file_bytes > megabytes << 20) return 2;
+            const bool has_heap = header->chunks_capacity >= 16 && header->lanes_capacity >= 16;
+            if (has_heap == is_degraded(channel, wire::Degradation::kHeapUnavailable)) return 3;
+            return has_heap == (megabytes > 2) ? 0 : 4;
+        });
+    }
+    const PrivateFolder folder;
+    in_child([&folder] {
+        limit(RLIMIT_FSIZE, 4096);
+        if (can_create_in(folder.path())) return 1;
+        return entries(folder.path()) == 0 ? 0 : 2;
+    });
+}
+
+TEST(ChannelUnderLimits, leaves_the_program_its_addresses) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    GTEST_SKIP() << "the sanitizer itself needs the addresses";
+#endif
+    const PrivateFolder folder;
+    in_child([&folder] {
+        const uint64_t allowed = mapped_bytes() + (512u << 20);
+        limit(RLIMIT_AS, allowed);
+        Channel channel;
+        if (!channel.create(folder.configuration(65536), Parent())) return 1;
+        if (channel.bytes() > allowed / 8) return 2;
+        return channel.header()->chunks_capacity > 0 ? 0 : 3;
+    });
+    in_child([&folder] {
+        limit(RLIMIT_AS, mapped_bytes() + (64u << 20));
+        // The limit allows much, but little is left.
+        constexpr uint64_t kBlock = 4u << 20;
+        void* last = nullptr;
+        for (void* block = nullptr; block != MAP_FAILED; last = block) {
+            block = mmap(nullptr, kBlock, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            if (block == MAP_FAILED) break;
+        }
+        munmap(last, kBlock);
+        Channel channel;
+        if (!channel.create(folder.configuration(1024), Parent())) return 1;
+        return channel.bytes() < 2 * kBlock ? 0 : 2;
+    });
+}
+
+TEST(Channel, is_left_out_of_core_files) {
+    const PrivateFolder folder;
+    Channel channel;
+    ASSERT_TRUE(channel.create(folder.configuration(), Parent()));
+    std::ifstream maps("/proc/self/smaps");
+    std::ostringstream start;
+    start << std::hex << channel.address() << '-';
+    bool inside = false, found = false;
+    for (std::string line; std::getline(maps, line);) {
+        if (line.rfind(start.str(), 0) == 0) inside = true;
+        if (!inside || line.rfind("VmFlags:", 0) != 0) continue;
+        found = line.find(" dd") != std::string::npos;
+        break;
+    }
+    EXPECT_TRUE(found);
 }
 
 TEST(ChannelTexts, are_stored_with_their_length) {

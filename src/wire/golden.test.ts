@@ -9,6 +9,7 @@ import { Channel } from './channel.js';
 import { EventClock } from './clock.js';
 import { EVENT_BYTES, EventDecoder } from './decode.js';
 import type { MappingEvent } from './event.js';
+import { HEAP_MODES } from './heap-mode.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const golden = join(root, 'native/wire/golden/channel.bin');
@@ -80,8 +81,24 @@ test('every header field', () => {
     stacksTruncated: 12,
     stacksCutBySpace: 13,
     flamegraphRequests: 14,
+    indexBits: 5,
+    indexNextBits: 5,
+    heapControl: { mode: 'exact', epoch: 0x030201, sampleBytes: 0x87654321 },
+    heapSwitchedAt: 5000000002n,
+    lanesUsed: 1,
+    lanesCapacity: 2,
+    chunksCapacity: 2,
+    chunksBacked: 1,
+    heapEventsLost: 19,
+    heapWaits: 20,
+    heapNested: 21,
+    heapWithoutLane: 22,
   });
   expect(channel.command()).toEqual(['sleep', '1000']);
+});
+
+test('the modes of both languages', () => {
+  expect(layout.enumerations.heapModes).toEqual([...HEAP_MODES]);
 });
 
 test('every site field', () => {

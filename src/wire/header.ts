@@ -1,4 +1,5 @@
 import { layout } from './addon.js';
+import type { HeapMode } from './heap-mode.js';
 import { RecordView } from './record-view.js';
 
 /** The head of a channel: who is recorded, how far, and what is incomplete. Sizes and offsets are bytes. */
@@ -57,6 +58,34 @@ export interface ChannelHeader {
   stacksTruncated: number;
   stacksCutBySpace: number;
   flamegraphRequests: number;
+  /** The stack tree's hash table has 2 ** indexBits entries, and soon 2 ** indexNextBits. */
+  indexBits: number;
+  indexNextBits: number;
+  heapControl: HeapControl;
+  /** What the clock of the events showed at the last switch of the mode; 0: it was never switched. */
+  heapSwitchedAt: bigint;
+  /** Lanes that threads have had so far; 0 capacity: allocations can't be recorded. */
+  lanesUsed: number;
+  lanesCapacity: number;
+  chunksCapacity: number;
+  /** Chunks that memory stands behind: the lowest so many. */
+  chunksBacked: number;
+  heapEventsLost: number;
+  /** How often a thread waited for the collector. */
+  heapWaits: number;
+  /** Allocations made inside of another one's hook: left out, since the outer one is recorded. */
+  heapNested: number;
+  /** Allocations of threads that got no lane. */
+  heapWithoutLane: number;
+}
+
+/** What the target records of allocations. */
+export interface HeapControl {
+  mode: HeapMode;
+  /** Rises with every switch. */
+  epoch: number;
+  /** Mean of the sampling. */
+  sampleBytes: number;
 }
 
 const NO_STATUS = 0xffff_ffff;
@@ -108,6 +137,28 @@ export function decodeHeader(bytes: Uint8Array): ChannelHeader {
     stacksTruncated: view.u64('stacks_truncated'),
     stacksCutBySpace: view.u64('stacks_cut_by_space'),
     flamegraphRequests: view.u64('flamegraph_requests'),
+    indexBits: view.u32('index_bits'),
+    indexNextBits: view.u32('index_next_bits'),
+    heapControl: heapControl(view.bits('heap_control')),
+    heapSwitchedAt: view.bits('heap_switched_at'),
+    lanesUsed: view.u64('lanes_used'),
+    lanesCapacity: view.u64('lanes_capacity'),
+    chunksCapacity: view.u64('chunks_capacity'),
+    chunksBacked: view.u64('chunks_backed'),
+    heapEventsLost: view.u64('heap_events_lost'),
+    heapWaits: view.u64('heap_waits'),
+    heapNested: view.u64('heap_nested'),
+    heapWithoutLane: view.u64('heap_without_lane'),
+  };
+}
+
+/** The word as `pack` in native/wire/heap.h makes it. */
+function heapControl(word: bigint): HeapControl {
+  const mode = layout.enumerations.heapModes[Number(word & 0xffn)] ?? 'off';
+  return {
+    mode: mode as HeapMode,
+    epoch: Number((word >> 8n) & 0xff_ffffn),
+    sampleBytes: Number(word >> 32n),
   };
 }
 

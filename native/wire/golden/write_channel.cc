@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "native/wire/heap.h"
 #include "native/wire/ring.h"
 #include "native/wire/stack_tree.h"
 
@@ -18,6 +19,8 @@ constexpr uint64_t kIndexCapacity = 32;
 constexpr uint64_t kTextCapacity = 128;
 constexpr uint64_t kSitesCapacity = 2;
 constexpr uint64_t kBacklogCapacity = 4;
+constexpr uint64_t kLanesCapacity = 2;
+constexpr uint64_t kChunksCapacity = 2;
 
 struct Sections {
     static constexpr uint64_t kRing = kPageBytes;
@@ -26,7 +29,10 @@ struct Sections {
     static constexpr uint64_t kText = kIndex + kIndexCapacity * sizeof(uint32_t);
     static constexpr uint64_t kSites = kText + kTextCapacity;
     static constexpr uint64_t kBacklog = kSites + kSitesCapacity * sizeof(Site);
-    static constexpr uint64_t kEnd = kBacklog + kBacklogCapacity * sizeof(Event);
+    static constexpr uint64_t kLanes = kBacklog + kBacklogCapacity * sizeof(Event);
+    static constexpr uint64_t kWindows = kLanes + kLanesCapacity * sizeof(Lane);
+    static constexpr uint64_t kChunks = kWindows + kLanesCapacity * kWindowBytes;
+    static constexpr uint64_t kEnd = kChunks + kChunksCapacity * kChunkBytes;
 };
 
 alignas(kPageBytes) uint8_t g_file[Sections::kEnd];
@@ -101,9 +107,44 @@ void describe(Header* header) {
     header->events_nested = 15;
     header->captures_verified = 17;
     header->capture_mismatches = 18;
+    header->index_bits = header->index_next_bits = 5;
+    header->index_reserved = kIndexCapacity;
 }
 
-void fill(Header* header) {
+void describe_heap(Header* header) {
+    header->lanes_offset = Sections::kLanes;
+    header->lanes_capacity = kLanesCapacity;
+    header->windows_offset = Sections::kWindows;
+    header->chunks_offset = Sections::kChunks;
+    header->chunks_capacity = kChunksCapacity;
+    header->chunks_backed = 1;
+    header->heap_control = pack({HeapMode::kExact, 0x030201, 0x87654321});
+    header->heap_switched_at = 5'000'000'002;
+    header->lanes_used = 1;
+    header->heap_events_lost = 19;
+    header->heap_waits = 20;
+    header->heap_nested = 21;
+    header->heap_without_lane = 22;
+}
+
+// One lane: its thread, a block that was published and one that rests, one that came and went.
+void fill_heap(Header* header, uint32_t stack) {
+    for (uint32_t chunk = 1; chunk < kChunksCapacity; ++chunk) give_chunk_back(header, chunk);
+    Lane* lane = lane_at(header, 0);
+    lane->first_chunk = 1;
+    lane->thread_id = 4243;
+    lane->in_use = 1;
+    HeapEvent* events = events_of(chunk_at(header, 0));
+    events[0] = {heap_word(HeapEventKind::kThread, 0), 5'000'000'003, 0, 0, 4243};
+    events[1] = {heap_word(HeapEventKind::kAllocation, 0x55aa00112230), 5'000'000'004, 96, stack, 524288};
+    events[2] = {heap_word(HeapEventKind::kRelease, 0x55aa00445560), 5'000'000'005, 0, 0, 0};
+    lane->head = 3;
+    window_of(header, 0)[7] = {heap_word(HeapEventKind::kAllocation, 0x55aa00778890), 5'000'000'006, 32,
+                               stack, 0};
+    temporaries_of(header, 0)[9] = {stack, 23, 2400};
+}
+
+uint32_t fill(Header* header) {
     const char command[] = "sleep\0001000";
     header->command_text = add_text(header, command, sizeof command);
     header->command_bytes = sizeof command;
@@ -172,6 +213,7 @@ void fill(Header* header) {
     last.result = static_cast<uint64_t>(-4096);  // no errno: the smallest is -4095
     last.operation = static_cast<uint8_t>(Operation::kFork);
     append(header, last);
+    return leaf;
 }
 
 }  // namespace
@@ -179,7 +221,8 @@ void fill(Header* header) {
 int main(int, char** arguments) {
     auto* header = reinterpret_cast<Header*>(g_file);
     describe(header);
-    fill(header);
+    describe_heap(header);
+    fill_heap(header, fill(header));
     const int file = open(arguments[1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (file < 0 || write(file, g_file, sizeof g_file) != static_cast<ssize_t>(sizeof g_file)) {
         perror(arguments[1]);
