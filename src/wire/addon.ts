@@ -2,6 +2,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import bindings from 'bindings';
 import { OffheapError } from './error.js';
+import type { HeapHistogram, HeapSites, HeapSurvivors, HeapThreads, HeapTotals } from './heap.js';
 import { checkLayout, type Layout } from './layout.js';
 
 /** What one call of `drain` copied. */
@@ -39,6 +40,25 @@ export interface NativeChannel {
   close(): void;
 }
 
+/** A channel's heap as the addon gives it; `HeapChannel` in heap.ts is what the rest of the program uses. */
+export interface NativeHeap {
+  available(): boolean;
+  start(): void;
+  drain(): number;
+  /** Position in `HEAP_MODES`. */
+  mode(): number;
+  setMode(mode: number, sampleBytes: number): void;
+  totals(): Omit<HeapTotals, 'mode'> & { mode: number };
+  sites(): HeapSites;
+  threads(): HeapThreads;
+  sizes(): HeapHistogram;
+  ages(): HeapHistogram;
+  mark(): number;
+  survivors(mark: number): HeapSurvivors;
+  finish(): void;
+  close(): void;
+}
+
 /** The clocks, read at once. */
 export interface ClockSample {
   monotonicNs: number;
@@ -49,6 +69,7 @@ export interface ClockSample {
 interface Addon {
   layout(): Layout;
   Channel: new (path: string) => NativeChannel;
+  Heap: new (path: string) => NativeHeap;
   residency(pid: number, ranges: Float64Array, readEntries?: boolean): Float64Array;
   clock(): ClockSample;
 }
@@ -85,6 +106,10 @@ export function native<T>(call: () => T): T {
 
 export function openNativeChannel(path: string): NativeChannel {
   return native(() => new addon.Channel(path));
+}
+
+export function openNativeHeap(path: string): NativeHeap {
+  return native(() => new addon.Heap(path));
 }
 
 export function clock(): ClockSample {

@@ -1,4 +1,5 @@
-import type { HeapMode } from './heap-mode.js';
+import { type NativeHeap, native, openNativeHeap } from './addon.js';
+import { HEAP_MODES, type HeapMode } from './heap-mode.js';
 
 /** One row for each stack, in columns. What is sampled is estimated: weights already applied. Sizes are bytes. */
 export interface HeapSites {
@@ -72,4 +73,89 @@ export interface HeapTotals {
   withoutLane: number;
   /** Records that made no sense. */
   damaged: number;
+}
+
+/** The mean of the sampling where none is given. */
+export const DEFAULT_SAMPLE_BYTES = 524_288;
+
+/**
+ * The heap of one channel: reads what its threads allocate and free, and accounts for it. Stands beside `Channel`, and
+ * under its claim: one collector at a time. What is asked for includes what the threads have not told yet.
+ *
+ * Whatever the channel's bytes claim, each call ends, at worst with an `OffheapError` as of `Channel`. Errors of the
+ * background thread are thrown by the next call.
+ */
+export class HeapChannel {
+  readonly path: string;
+  /** False where the channel has no room for heap events: everything is 0 then. */
+  readonly available: boolean;
+  readonly #native: NativeHeap;
+
+  constructor(path: string) {
+    this.path = path;
+    this.#native = openNativeHeap(path);
+    this.available = this.#native.available();
+  }
+
+  /** Reads in the background from now on, until `close`. Does not keep this process alive. */
+  start(): void {
+    native(() => this.#native.start());
+  }
+
+  /** Takes in all that was told until now; how many events that were. */
+  drain(): number {
+    return native(() => this.#native.drain());
+  }
+
+  /** Which allocations the target records at present. */
+  get mode(): HeapMode {
+    return HEAP_MODES[native(() => this.#native.mode())] ?? 'off';
+  }
+
+  /** Has the target record other allocations from now on. `sampleBytes` is the mean of `sampled`, at least 1. */
+  setMode(mode: HeapMode, sampleBytes: number = DEFAULT_SAMPLE_BYTES): void {
+    native(() => this.#native.setMode(HEAP_MODES.indexOf(mode), sampleBytes));
+  }
+
+  totals(): HeapTotals {
+    const totals = native(() => this.#native.totals());
+    return { ...totals, mode: HEAP_MODES[totals.mode] ?? 'off' };
+  }
+
+  sites(): HeapSites {
+    return native(() => this.#native.sites());
+  }
+
+  threads(): HeapThreads {
+    return native(() => this.#native.threads());
+  }
+
+  /** Live allocations by their size, in powers of two. */
+  sizes(): HeapHistogram {
+    return native(() => this.#native.sizes());
+  }
+
+  /** Live allocations by the seconds since they were made. */
+  ages(): HeapHistogram {
+    return native(() => this.#native.ages());
+  }
+
+  /** Remembers the present moment; the last few marks are kept. */
+  mark(): number {
+    return native(() => this.#native.mark());
+  }
+
+  /** Throws `NO_MARK` for a mark that was not made here or is no longer kept. */
+  survivors(mark: number): HeapSurvivors {
+    return native(() => this.#native.survivors(mark));
+  }
+
+  /** To be called once the target has ended: takes in what its threads had not told. Nothing changes after that. */
+  finish(): void {
+    native(() => this.#native.finish());
+  }
+
+  close(): void {
+    this.#native.close();
+  }
 }
