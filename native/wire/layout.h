@@ -201,7 +201,8 @@ struct Reserved {
     X(uint32_t, in_use, 24)      \
     X(uint32_t, next_free, 28)   \
     X(uint64_t, events_lost, 32) \
-    X(Reserved<24>, reserved_l, 40)
+    X(uint32_t, last_chunk, 40)  \
+    X(Reserved<20>, reserved_l, 44)
 
 // Blocks of one stack that came and went inside a lane's window and were not told yet.
 #define OFFHEAP_TEMPORARIES_FIELDS(X) \

@@ -1,0 +1,143 @@
+// Where a lane's events go on: chunks from the common pool, and what to do when it has none.
+#include "preload/record/heap_publish.h"
+#include "preload/record/heap_signals_blocked.h"
+
+namespace offheap::record {
+
+using namespace offheap::runtime;
+using wire::Chunk;
+using wire::Header;
+using wire::HeapControl;
+using wire::HeapMode;
+
+namespace {
+
+constexpr int64_t kWaitStepNs = 100'000;
+constexpr uint64_t kLongestWaitNs = 2'000'000'000;
+constexpr uint64_t kSilentNs = 2'000'000'000;
+
+uint64_t logical_head(const HeapLane& lane) {
+    return lane.head_of_next + reinterpret_cast<uint64_t>(lane.next) / sizeof(wire::HeapEvent);
+}
+
+void go_on_in(HeapLane& lane, Chunk* chunk, uint64_t events_before) {
+    const uint64_t head = logical_head(lane);
+    lane.next = wire::events_of(chunk) + events_before;
+    lane.end = wire::events_of(chunk) + wire::kChunkEvents;
+    lane.head_of_next = head - reinterpret_cast<uint64_t>(lane.next) / sizeof(wire::HeapEvent);
+}
+
+// A lane that was another thread's goes on in the chunk that its events ended in, if that has room left. It
+// is the lane's still: the collector gives a chunk back only once it links to another.
+void go_on_in_last_chunk(Header* header, HeapLane& lane) {
+    if (lane.chunk == 0) return;
+    Chunk* chunk = wire::chunk_at(header, lane.chunk - 1);
+    go_on_in(lane, chunk, logical_head(lane) - chunk->first_position);
+}
+
+// Backed by memory, or kNoChunk.
+uint32_t take_backed_chunk(Channel& channel) {
+    const uint32_t number = wire::take_chunk(channel.header());
+    if (number == wire::kNoChunk || channel.reserve_chunk(number)) return number;
+    wire::give_chunk_back(channel.header(), number);
+    return wire::kNoChunk;
+}
+
+bool go_on_in_new_chunk(Channel& channel, HeapLane& lane) {
+    Header* header = channel.header();
+    const uint32_t number = take_backed_chunk(channel);
+    if (number == wire::kNoChunk) return false;
+    Chunk* chunk = wire::chunk_at(header, number);
+    chunk->first_position = logical_head(lane);
+    chunk->lane = lane.number;
+    __atomic_store_n(&chunk->next, 0, __ATOMIC_RELAXED);
+    // From the moment of the link on, the chunk before may be given back and be another lane's.
+    uint32_t* link =
+        lane.chunk == 0 ? &lane.lane->first_chunk : &wire::chunk_at(header, lane.chunk - 1)->next;
+    __atomic_store_n(&lane.lane->last_chunk, number + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(link, number + 1, __ATOMIC_RELEASE);  // [head]: linked before the head moves into it
+    lane.chunk = number + 1;
+    go_on_in(lane, chunk, 0);
+    return true;
+}
+
+bool go_on(Channel& channel, HeapLane& lane) {
+    const HeapSignalsBlocked signals_blocked;
+    if (lane.untold_thread != 0 && lane.end == nullptr) go_on_in_last_chunk(channel.header(), lane);
+    if (lane.next == lane.end && !go_on_in_new_chunk(channel, lane)) return false;
+    if (lane.untold_thread == 0) return true;
+    *lane.next = {wire::heap_word(wire::HeapEventKind::kThread, 0), early_time(channel), 0, 0,
+                  lane.untold_thread};
+    move_head(lane);
+    lane.untold_thread = 0;
+    return lane.next != lane.end || go_on_in_new_chunk(channel, lane);
+}
+
+bool collector_lives(const Header* header) {
+    if (__atomic_load_n(&header->collector_process_id, __ATOMIC_RELAXED) == 0) return false;
+    const uint64_t beat_ns = __atomic_load_n(&header->collector_beat_ns, __ATOMIC_RELAXED);
+    // Signed: the beat may be younger than our look at the clock.
+    return static_cast<int64_t>(clock_ns(kClockMonotonic) - beat_ns) < static_cast<int64_t>(kSilentNs);
+}
+
+bool is_exact(const Header* header) {
+    const uint64_t word = __atomic_load_n(&header->heap_control, __ATOMIC_ACQUIRE);  // [switch]
+    return wire::unpack_heap_control(word).mode == HeapMode::kExact;
+}
+
+void switch_to_sampled(Channel& channel) {
+    Header* header = channel.header();
+    uint64_t word = __atomic_load_n(&header->heap_control, __ATOMIC_ACQUIRE);  // [switch]
+    for (;;) {
+        HeapControl control = wire::unpack_heap_control(word);
+        if (control.mode != HeapMode::kExact) return;
+        control.mode = HeapMode::kSampled;
+        ++control.epoch;
+        if (control.sample_bytes == 0) control.sample_bytes = HeapControl().sample_bytes;
+        // Before the switch, so that who sees the new word finds its time. Where another thread is first, the
+        // two times mean the same switch.
+        __atomic_store_n(&header->heap_switched_at, channel.now(), __ATOMIC_RELAXED);
+        // [switch]: the release orders `heap_switched_at`; partners: the acquire loads of the word here and
+        // in the collector.
+        if (__atomic_compare_exchange_n(&header->heap_control, &word, wire::pack(control), /*weak=*/false,
+                                        __ATOMIC_RELEASE, __ATOMIC_ACQUIRE)) {
+            break;
+        }
+    }
+    channel.degrade(wire::Degradation::kHeapOverrun);
+}
+
+// Steps of a wait for chunks that a living collector gives back. False: nothing to wait for any more.
+class Wait {
+  public:
+    bool step(Header* header) {
+        if (!is_exact(header) || !collector_lives(header)) return false;
+        const uint64_t now_ns = clock_ns(kClockMonotonic);
+        if (since_ns_ == 0) {
+            since_ns_ = now_ns;
+            __atomic_fetch_add(&header->heap_waits, 1, __ATOMIC_RELAXED);
+        }
+        if (now_ns - since_ns_ >= kLongestWaitNs) return false;
+        const int64_t pause[2] = {0, kWaitStepNs};
+        raw_syscall(kSysNanosleep, as_argument(pause));
+        return true;
+    }
+
+  private:
+    uint64_t since_ns_ = 0;
+};
+
+}  // namespace
+
+bool make_place(Channel& channel, HeapLane& lane) {
+    Wait wait;
+    do {
+        if (go_on(channel, lane)) return true;
+    } while (wait.step(channel.header()));
+    switch_to_sampled(channel);
+    __atomic_fetch_add(&lane.lane->events_lost, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&channel.header()->heap_events_lost, 1, __ATOMIC_RELAXED);
+    return false;
+}
+
+}  // namespace offheap::record

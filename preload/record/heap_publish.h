@@ -1,0 +1,78 @@
+// A thread's place in its lane: an event goes into the lane's present chunk, and out by moving its head.
+#pragma once
+
+#include <stdint.h>
+
+#include "native/wire/heap.h"
+#include "preload/record/channel.h"
+#include "preload/runtime/clock.h"
+
+namespace offheap::record {
+
+// Private to the thread; all zeros at first and after close_lane().
+struct HeapLane {
+    wire::HeapEvent* next;  // where the next event goes; equal to `end` where a chunk is wanted
+    wire::HeapEvent* end;
+    wire::HeapEvent* window;  // null while the thread has no lane
+    wire::Lane* lane;
+    uint64_t head_of_next;     // the lane's head is this plus a 32nd of the address `next`
+    uint64_t bytes_to_sample;  // until the next allocation that `sampled` records
+    uint64_t random;
+    uint32_t sample_bytes;   // the mean that `bytes_to_sample` was drawn with
+    uint32_t untold_thread;  // to be told by a `thread` event before any other; 0 once it is
+    uint32_t number;
+    uint32_t chunk;  // plus one; 0: none yet
+};
+
+// Makes sure that `lane.next` is a place: takes the next chunk, waits for the collector where the mode asks
+// for it, and counts the event as lost when there is no place to be had.
+bool make_place(Channel& channel, HeapLane& lane);
+
+inline bool has_counter(const Channel& channel) {
+    return __builtin_expect(channel.header()->clock == static_cast<uint32_t>(wire::Clock::kTimeStampCounter),
+                            1);
+}
+
+// The present time; the processor may take it before it has made the loads that come first in the program.
+inline uint64_t early_time(const Channel& channel) {
+    return has_counter(channel) ? runtime::read_time_stamp_counter() : channel.now();
+}
+
+// The present time, behind all loads that come first: later than any time that another thread has taken
+// before it passed on what we were given. Twice the price.
+inline uint64_t ordered_time(const Channel& channel) {
+    asm volatile("lfence" ::: "memory");
+    return early_time(channel);
+}
+
+// The event at `next` is written; a reader may have it. `next` comes first: were the thread interrupted for
+// good in between, the event would go out whole with the one that follows.
+inline void move_head(HeapLane& lane) {
+    ++lane.next;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    const uint64_t head = lane.head_of_next + reinterpret_cast<uint64_t>(lane.next) / sizeof(wire::HeapEvent);
+    __atomic_store_n(&lane.lane->head, head, __ATOMIC_RELEASE);  // [head]
+}
+
+inline bool has_place(Channel& channel, HeapLane& lane) {
+    return __builtin_expect(lane.next != lane.end, 1) || make_place(channel, lane);
+}
+
+// The time of the event; 0: there was no place, the event is lost and counted.
+inline uint64_t put_event(Channel& channel, HeapLane& lane, wire::HeapEventKind kind, uint64_t address,
+                          uint64_t bytes, uint32_t stack, uint32_t sampled_every) {
+    if (!has_place(channel, lane)) return 0;
+    // After the waiting for a place, if there was any: a lane's releases are in the order of their times.
+    const uint64_t time = ordered_time(channel);
+    *lane.next = {wire::heap_word(kind, address), time, bytes, stack, sampled_every};
+    move_head(lane);
+    return time;
+}
+
+// Publishes an event as it is, at the present time.
+inline void publish(Channel& channel, HeapLane& lane, wire::HeapEventKind kind, uint64_t address,
+                    uint64_t bytes, uint32_t stack, uint32_t sampled_every) {
+    put_event(channel, lane, kind, address, bytes, stack, sampled_every);
+}
+
+}  // namespace offheap::record
