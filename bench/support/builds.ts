@@ -14,8 +14,18 @@ const EXAMPLE = join(ROOT, 'examples', 'nested-mmap');
 const C_FLAGS = ['-O2', '-g', '-fomit-frame-pointer', '-fno-optimize-sibling-calls'];
 
 /** Compiles `bench/targets/NAME.c` where it has changed; returns the program's path. */
-export function buildTarget(name: string): string {
-  return compile(name, join(ROOT, 'bench', 'targets', `${name}.c`));
+export function buildTarget(name: string, ...flags: string[]): string {
+  return compile(name, targetSource(`${name}.c`), ...flags);
+}
+
+export function targetSource(file: string): string {
+  return join(ROOT, 'bench', 'targets', file);
+}
+
+/** A path for what a benchmark makes once and keeps. */
+export function keptPath(name: string): string {
+  mkdirSync(BUILDS, { recursive: true });
+  return join(BUILDS, name);
 }
 
 /** The example that leaks inside munmap, and the library that it leaks by. */

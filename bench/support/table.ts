@@ -22,26 +22,29 @@ export function renderTable(rows: readonly Row[]): string {
 
 function cellsOf({ what, unit, bare, tool, figure, target, met }: Row): string[] {
   // A ratio stands beside the two times that it is of.
-  const side = (value: number | null) => (value === null ? '' : number(value, unit === '×' ? 'ms' : unit));
+  const side = (value: number | null) =>
+    value === null ? '' : formatFigure(value, unit === '×' ? 'ms' : unit);
   const signed = bare !== null && unit !== '×';
   return [
     `  ${what}`,
     side(bare),
     side(tool),
-    figure === null ? '–' : number(figure.median, unit, signed),
-    figure === null || figure.rounds === 1 ? '' : `${plain(figure.low)} … ${plain(figure.high)}`,
+    figure === null ? '–' : formatFigure(figure.median, unit, signed),
+    figure === null || figure.rounds === 1
+      ? ''
+      : `${formatNumber(figure.low)} … ${formatNumber(figure.high)}`,
     figure === null ? '' : String(figure.rounds),
-    target === null ? '' : `${unit === 'M/s' ? '≥' : '≤'} ${number(target, unit)}`,
+    target === null ? '' : `${unit === 'M/s' ? '≥' : '≤'} ${formatFigure(target, unit)}`,
     met === null ? '' : met ? 'met' : 'MISSED',
   ];
 }
 
-function number(value: number, unit: Unit, signed = false): string {
+export function formatFigure(value: number, unit: Unit, signed = false): string {
   const sign = signed && value > 0 ? '+' : '';
-  return unit === '×' ? `× ${value.toFixed(3)}` : `${sign}${plain(value)} ${unit}`;
+  return unit === '×' ? `× ${value.toFixed(3)}` : `${sign}${formatNumber(value)} ${unit}`;
 }
 
-function plain(value: number): string {
+export function formatNumber(value: number): string {
   const size = Math.abs(value);
   if (size >= 1000) return Math.round(value).toLocaleString('en-US');
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
