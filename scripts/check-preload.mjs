@@ -21,6 +21,11 @@ const ALLOWED_UNDEFINED = new Set([
   '_ITM_registerTMCloneTable',
   '__gmon_start__',
 ]);
+/** malloc and its like: the functions that allocators export to be found before libc's. */
+const ALLOWED_EXPORTS = new Set([
+  ...['malloc', 'calloc', 'realloc', 'reallocarray', 'posix_memalign', 'aligned_alloc', 'memalign'],
+  ...['valloc', 'pvalloc', 'free', 'cfree', 'free_sized', 'free_aligned_sized'],
+]);
 const ALLOWED_NEEDED = new Set(['libc.so.6']);
 
 const readelf = (...args) => execFileSync('readelf', ['-W', ...args, library], { encoding: 'utf8' });
@@ -35,8 +40,13 @@ for (const row of symbols) {
   const name = row[7].split('@')[0];
   if (row[6] === 'UND' && !ALLOWED_UNDEFINED.has(name))
     violations.push(`undefined symbol ${name} is not on the list (rule 2)`);
-  if (row[6] !== 'UND' && row[4] !== 'LOCAL')
+  if (row[6] !== 'UND' && row[4] !== 'LOCAL' && !ALLOWED_EXPORTS.has(name))
     violations.push(`exports ${name}: the target could bind to it (rule 3)`);
+}
+
+for (const name of ALLOWED_EXPORTS) {
+  if (!symbols.some((row) => row[7] === name && row[6] !== 'UND'))
+    violations.push(`does not export ${name}: its blocks would not be seen (rule 3)`);
 }
 
 const dynamic = readelf('-d');

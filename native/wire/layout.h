@@ -75,7 +75,9 @@ inline constexpr char kVersion[] = "0.1.0";
     X(kCallsAbandoned, "a signal handler jumped out of a recorded call; its outcome is unknown")         \
     X(kHeapUnavailable, "there is no room for heap events; allocations are not recorded")                \
     X(kHeapOverrun, "the collector was too slow for exact heap events; sampling went on in their place") \
-    X(kHeapBypassed, "the program brings its own malloc; calls inside of it are unseen")
+    X(kHeapBypassed,                                                                                     \
+      "another malloc comes before the shim's; its calls of itself, and some by code loaded later, are " \
+      "unseen")
 
 // Which allocations are recorded.
 #define OFFHEAP_HEAP_MODES(X) \

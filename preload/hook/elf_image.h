@@ -35,6 +35,10 @@ struct ElfImage {
         }
     }
 
+    // A module without its headers: only its dynamic section is looked at.
+    ElfImage(uint64_t load_bias, const Elf64_Dyn* dynamic_section)
+        : bias(load_bias), dynamic(dynamic_section) {}
+
     const Elf64_Phdr* find(uint32_t type) const {
         for (uint32_t i = 0; i < segment_count; ++i) {
             if (segments[i].p_type == type) return &segments[i];

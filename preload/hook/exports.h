@@ -7,6 +7,7 @@
 namespace offheap::hook {
 
 struct Module;
+struct ElfImage;
 
 struct Extent {
     uint64_t start = 0, end = 0;
@@ -14,5 +15,6 @@ struct Extent {
 
 // The code of an exported function; empty when the module doesn't export it.
 Extent find_export(const Module& module, const char* name);
+Extent find_export(const ElfImage& image, const char* name);
 
 }  // namespace offheap::hook

@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include "preload/hook/allocator.h"
+#include "preload/hook/elf_image.h"
 #include "preload/hook/modules.h"
 #include "preload/hook/process.h"
 #include "preload/hook/sites.h"
@@ -14,7 +16,7 @@ using namespace offheap::runtime;
 
 namespace {
 
-constexpr uint32_t kMaxPending = 16;
+constexpr uint32_t kMaxPending = 256;  // a library may come with that many others
 
 // Guarded by `lock`, which nobody waits for: the loader maps one library at a time, and whoever else comes by
 // meanwhile leaves the name out, which the collector sees.
@@ -25,6 +27,8 @@ struct Pending {
     Module module;
     uint32_t
         thread_id;  // who is loading it: nobody else may read it, since a load that fails unmaps it again
+    bool scan;      // for inline system calls
+    bool redirect;  // its calls of the allocator, once the loader has bound and protected them
 };
 Pending pending[kMaxPending];
 uint32_t pending_count;
@@ -44,20 +48,28 @@ bool read_path(uint64_t fd) {
     return true;
 }
 
+// Where the tables lie that the loader protects when it has bound a module; 0: nowhere.
+uint64_t protected_tables(uint64_t base) {
+    const ElfImage image(base);
+    const Elf64_Phdr* segment = image.find(PT_GNU_RELRO);
+    return segment == nullptr ? 0 : (image.bias + segment->p_vaddr) & ~4095ULL;
+}
+
 void note_code(const SystemCallFrame& frame, uint64_t address, wire::Event* event) {
     code_mapped(address, frame.rsi);
     if (!read_path(frame.r8)) return;
     event->text = process.channel.add_text(path_buffer, text_length(path_buffer));
     const char* name = base_name(path_buffer);
     const Configuration& configuration = process.configuration;
-    if (!configuration.rewrite_sites || !matches_prefix(configuration.scan_prefixes, name)) return;
-    if (frame.rsi > configuration.scan_limit_bytes) {
+    bool scan = configuration.rewrite_sites && matches_prefix(configuration.scan_prefixes, name);
+    if (scan && frame.rsi > configuration.scan_limit_bytes) {
         process.channel.degrade(wire::Degradation::kScanLimited);
-        return;
+        scan = false;
     }
-    if (pending_count >= kMaxPending) return;
+    const bool redirect = redirects_allocations() && last_file_start != 0;
+    if ((!scan && !redirect) || pending_count >= kMaxPending) return;
     Pending& entry = pending[pending_count];
-    entry = {{last_file_start, address, address + frame.rsi, {}}, event->thread_id};
+    entry = {{last_file_start, address, address + frame.rsi, {}}, event->thread_id, scan, redirect};
     TextWriter(entry.module.name, sizeof entry.module.name).text(name);
     __atomic_store_n(&pending_count, pending_count + 1, __ATOMIC_RELEASE);
 }
@@ -79,13 +91,16 @@ void rewrite_pending_modules(uint32_t thread_id, uint64_t address) {
     uint32_t kept = 0;
     bool rewritten = false;
     for (uint32_t i = 0; i < pending_count; ++i) {
-        const Pending& entry = pending[i];
-        const bool in_place = entry.thread_id == thread_id && address >= entry.module.base;
-        if (in_place) {
-            rewritten |= rewrite_sites(entry.module, SiteScope::kOther) > 0;
-        } else {
-            pending[kept++] = entry;
+        Pending entry = pending[i];
+        if (entry.thread_id == thread_id && address >= entry.module.base) {
+            if (entry.scan) rewritten |= rewrite_sites(entry.module, SiteScope::kOther) > 0;
+            entry.scan = false;
+            if (entry.redirect && address == protected_tables(entry.module.base)) {
+                redirect_allocations(entry.module.base);
+                entry.redirect = false;
+            }
         }
+        if (entry.scan || entry.redirect) pending[kept++] = entry;
     }
     __atomic_store_n(&pending_count, kept, __ATOMIC_RELEASE);
     if (rewritten) publish_sites(process.channel);

@@ -12,7 +12,8 @@ void note_file_mapping(const SystemCallFrame& frame, uint64_t address, wire::Eve
 
 // Rewrites inline sites of the libraries that this thread is loading and that match the configured names.
 // Called when it changes a protection at or behind their start: the loader's last step before a library's
-// first instruction runs, when all of its segments are in place.
+// first instruction runs, when all of its segments are in place. Where allocations come to us by import
+// tables, the library's are redirected when the loader has bound and protected them.
 void rewrite_pending_modules(uint32_t thread_id, uint64_t address);
 
 // In a forked child: whoever held the lock or was loading a library stayed behind in the parent.

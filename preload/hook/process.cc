@@ -5,7 +5,9 @@
 #include "preload/hook/file_mappings.h"
 #include "preload/hook/modules.h"
 #include "preload/hook/sites.h"
+#include "preload/hook/thread_state.h"
 #include "preload/record/emit.h"
+#include "preload/record/heap_lane.h"
 #include "preload/record/seeds.h"
 #include "preload/runtime/raw_syscall.h"
 
@@ -47,8 +49,27 @@ void seed_line(void* context, const record::MapsLine& line) {
     record::emit_seed(process.channel, line, thread_id);
 }
 
+// What is recorded of the heap from now on: nothing before this.
+void start_heap(wire::Header* header) {
+    if (header->lanes_capacity == 0) return;
+    const Configuration& configuration = process.configuration;
+    const wire::HeapControl control{static_cast<wire::HeapMode>(configuration.heap), 0,
+                                    configuration.sample_bytes};
+    __atomic_store_n(&header->heap_control, wire::pack(control), __ATOMIC_RELEASE);
+}
+
+// The lane of the thread that has forked is its parent's, and so are the blocks that were sampled.
+void leave_parents_heap() {
+    if (current_state > kEndingThread) {
+        current_state->heap = {};
+        current_state->heap_stack_pointer = 0;
+    }
+    record::forget_sampled();
+}
+
 void start_in_child() {
     process.channel = record::Channel();
+    leave_parents_heap();
     restore_modules_after_fork();
     restore_file_mappings_after_fork();
     process.parent.forked = true;
@@ -67,6 +88,7 @@ bool start_recording(uint32_t degradations) {
     wire::Header* header = process.channel.header();
     __atomic_fetch_or(&header->degraded, degradations, __ATOMIC_RELAXED);
     header->generation = process.generation;
+    start_heap(header);
     publish_sites(process.channel);
     uint32_t thread_id = page->process_id;
     if (!record::visit_maps(seed_line, &thread_id))

@@ -20,28 +20,22 @@ unwind::Registers registers_of(const SystemCallFrame& frame) {
             frame.r15};
 }
 
-void fill_in(record::InternedStack stack, unwind::Stop stop, wire::Event* event) {
-    event->stack = stack.node;
-    if (stack.cut || stop != unwind::Stop::end_of_stack) {
-        event->flags |= wire::kFlagStackTruncated;
-        __atomic_fetch_add(&process.channel.header()->stacks_truncated, 1, __ATOMIC_RELAXED);
-    }
+CallStack told(record::InternedStack stack, unwind::Stop stop) {
+    return {stack.node, stack.cut || stop != unwind::Stop::end_of_stack, false};
 }
 
-// A walk that needs no state. True if it shows that no signal handler is running.
-__attribute__((noinline)) bool capture_in_emergency(const SystemCallFrame& frame, wire::Event* event) {
+// A walk that needs no state. `handler_runs`: whether it can be that a signal handler does.
+__attribute__((noinline)) CallStack capture_in_emergency(const unwind::Registers& registers,
+                                                         uint32_t generation, bool* handler_runs) {
     uint64_t frames[kEmergencyFrames];
     unwind::StackWindow window = {};
-    const unwind::Capture capture = unwind::capture(registers_of(frame), window, frames, kEmergencyFrames);
-    bool is_interrupted = false;
+    const unwind::Capture capture = unwind::capture(registers, window, frames, kEmergencyFrames);
+    *handler_runs = capture.stop != unwind::Stop::end_of_stack;
     for (uint32_t i = 1; i < capture.count; ++i) {
-        is_interrupted |= frames[i] >> wire::kKeyKindShift == wire::kKeyExactAddress;
+        *handler_runs |= frames[i] >> wire::kKeyKindShift == wire::kKeyExactAddress;
     }
     const record::StackFrames leaf_first{frames + capture.count - 1, -1, capture.count, 0};
-    const record::InternedStack stack =
-        record::intern_stack(process.channel, nullptr, leaf_first, event->generation);
-    fill_in(stack, capture.stop, event);
-    return !is_interrupted && capture.stop == unwind::Stop::end_of_stack;
+    return told(record::intern_stack(process.channel, nullptr, leaf_first, generation), capture.stop);
 }
 
 bool make_room(ThreadState* state) {
@@ -89,28 +83,24 @@ void identify_thread(ThreadState* state, uint64_t stack_pointer, wire::Event* ev
     event->thread_id = state->thread_id;
 }
 
-void capture_stack(ThreadState* state, const SystemCallFrame& frame, wire::Event* event) {
-    event->generation = __atomic_load_n(&process.generation, __ATOMIC_RELAXED);
-    if (!process.configuration.capture_stacks) return;
+CallStack stack_of(ThreadState* state, const unwind::Registers& registers, uint32_t generation) {
+    bool handler_runs = false;
+    if (state == nullptr) return capture_in_emergency(registers, generation, &handler_runs);
     // A capture under way above the present stack pointer is another one, interrupted; below, its handler
     // left by siglongjmp and it is over.
-    if (state == nullptr) {
-        capture_in_emergency(frame, event);
-        return;
-    }
-    if (state->capturing != 0) {
-        if (state->capture_stack_pointer > frame.stack_pointer()) {
+    if (__builtin_expect(state->capturing != 0, 0)) {
+        if (state->capture_stack_pointer > registers.rsp) {
+            const CallStack stack = capture_in_emergency(registers, generation, &handler_runs);
             // Left likewise and called from deeper since, if no handler is running.
-            if (capture_in_emergency(frame, event)) state->capturing = 0;
-            return;
+            if (!handler_runs) state->capturing = 0;
+            return stack;
         }
         forget_stack(state);
     }
     const uint32_t turn = ++state->captures;
-    state->capture_stack_pointer = frame.stack_pointer();
+    state->capture_stack_pointer = registers.rsp;
     __atomic_store_n(&state->capturing, 1, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    const unwind::Registers registers = registers_of(frame);
     capture_with_room(state, registers);
     const uint32_t verify_every = process.configuration.verify_every;
     if (__builtin_expect(verify_every != 0, 0) && turn % verify_every == 0) verify(state, registers);
@@ -118,18 +108,28 @@ void capture_stack(ThreadState* state, const SystemCallFrame& frame, wire::Event
     constexpr int64_t kStride = sizeof(unwind::RememberedFrame) / sizeof(uint64_t);
     const record::StackFrames frames{&captured.frames()->frame, kStride, captured.count(),
                                      captured.unchanged()};
-    const record::InternedStack stack =
-        record::intern_stack(process.channel, &state->stack_memory, frames, event->generation);
+    CallStack stack = told(record::intern_stack(process.channel, &state->stack_memory, frames, generation),
+                           captured.stop());
+    stack.repeated = captured.unchanged() == captured.count();
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    if (__builtin_expect(__atomic_load_n(&state->captures, __ATOMIC_RELAXED) == turn, 1)) {
-        fill_in(stack, captured.stop(), event);
-    } else {
+    if (__builtin_expect(__atomic_load_n(&state->captures, __ATOMIC_RELAXED) != turn, 0)) {
         // A handler on an alternate stack above took this capture for one that is over, and its memory.
         forget_stack(state);
-        capture_in_emergency(frame, event);
+        stack = capture_in_emergency(registers, generation, &handler_runs);
     }
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     __atomic_store_n(&state->capturing, 0, __ATOMIC_RELAXED);
+    return stack;
+}
+
+void capture_stack(ThreadState* state, const SystemCallFrame& frame, wire::Event* event) {
+    event->generation = __atomic_load_n(&process.generation, __ATOMIC_RELAXED);
+    if (!process.configuration.capture_stacks) return;
+    const CallStack stack = stack_of(state, registers_of(frame), event->generation);
+    event->stack = stack.node;
+    if (!stack.truncated) return;
+    event->flags |= wire::kFlagStackTruncated;
+    __atomic_fetch_add(&process.channel.header()->stacks_truncated, 1, __ATOMIC_RELAXED);
 }
 
 }  // namespace offheap::hook

@@ -4,6 +4,7 @@
 #include "native/wire/layout.h"
 #include "preload/hook/system_call.h"
 #include "preload/hook/thread_state.h"
+#include "preload/unwind/registers.h"
 
 namespace offheap::hook {
 
@@ -11,5 +12,14 @@ namespace offheap::hook {
 void identify_thread(ThreadState* state, uint64_t stack_pointer, wire::Event* event);
 
 void capture_stack(ThreadState* state, const SystemCallFrame& frame, wire::Event* event);
+
+struct CallStack {
+    uint32_t node;
+    bool truncated;
+    bool repeated;  // the same as the thread's last one
+};
+
+// The stack that the registers stand on, under the root of the present load generation. `state` may be null.
+CallStack stack_of(ThreadState* state, const unwind::Registers& registers, uint32_t generation);
 
 }  // namespace offheap::hook

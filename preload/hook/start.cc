@@ -6,6 +6,7 @@
 
 #include <initializer_list>
 
+#include "preload/hook/allocator.h"
 #include "preload/hook/go_program.h"
 #include "preload/hook/modules.h"
 #include "preload/hook/process.h"
@@ -26,6 +27,11 @@ namespace {
 Module start_modules[kMaxStartModules];
 uint32_t start_module_count;
 
+bool is_ours(const Module& module) {
+    const auto here = reinterpret_cast<uint64_t>(&is_ours);
+    return here >= module.code_start && here < module.code_end;
+}
+
 // Rewrites inline system calls of a file that is small enough to be read; false when it isn't.
 bool rewrite_inline(const Module& module, SiteScope scope) {
     if (module.code_end - module.code_start > process.configuration.scan_limit_bytes) return false;
@@ -38,6 +44,10 @@ uint32_t rewrite_start_modules() {
     const auto libc_code = reinterpret_cast<uint64_t>(&pthread_key_create);
     const uint64_t loader_base = getauxval(AT_BASE);
     start_module_count = read_modules(start_modules);
+    for (uint32_t i = 0; i < start_module_count; ++i) {
+        if (is_ours(start_modules[i]))
+            record::own_code = {start_modules[i].code_start, start_modules[i].code_end};
+    }
     if (!process.configuration.rewrite_sites) return 0;
     // The program's headers lie in its first page.
     const uint64_t program_base = getauxval(AT_PHDR) & ~4095ULL;
@@ -65,6 +75,23 @@ bool all_rewritten() {
         if (!is_rewritten(operation)) return false;
     }
     return true;
+}
+
+// What rests in the thread's window is told, and its lane is another thread's from then on.
+void on_thread_end(ThreadState* state) {
+    if (is_recording()) record::close_lane(process.channel, state->heap);
+}
+
+// Returns the wire::Degradation bit of allocations that don't come to us.
+uint32_t redirect_start_allocations() {
+    if (!redirects_allocations()) return 0;
+    for (uint32_t i = 0; i < start_module_count; ++i) {
+        // A module may have several code segments.
+        if (i > 0 && start_modules[i].base == start_modules[i - 1].base) continue;
+        if (start_modules[i].base != 0 && !is_ours(start_modules[i]))
+            redirect_allocations(start_modules[i].base);
+    }
+    return is_bypassed() ? 1u << static_cast<unsigned>(wire::Degradation::kHeapBypassed) : 0;
 }
 
 void before_fork() {
@@ -101,6 +128,7 @@ void emit_start_marker() {
 }
 
 __attribute__((constructor)) void start(int, char**, char** environment) {
+    find_allocator();
     process.configuration = read_configuration(environment);
     if (process.configuration.disabled) return;
     process.page = create_process_page();
@@ -114,6 +142,8 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
     if (fresh.bytes != 0) note_own_mapping(fresh.address, fresh.bytes);
     uint32_t degradations = rewrite_start_modules();
 
+    degradations |= redirect_start_allocations();
+    thread_end_listener = on_thread_end;
     record::own_mapping_listener = note_own_mapping;
     if (!all_rewritten()) {
         redirect_imports(start_modules, start_module_count);

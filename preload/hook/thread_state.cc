@@ -18,10 +18,9 @@ constexpr uint32_t kMaxFrames = 1u << 20;
 constexpr pthread_key_t kFirstBlockKeys =
     32;  // glibc keeps these inside the thread: setting them allocates nothing
 
-// `ending`: this thread's destructors have run; giving it a state again would leak one per thread.
-ThreadState* const ending = reinterpret_cast<ThreadState*>(1);
-
-__attribute__((tls_model("initial-exec"))) thread_local ThreadState* current;
+// Other libraries' destructors allocate and free too. Ours, asked for again, runs in all four rounds that
+// there are (PTHREAD_DESTRUCTOR_ITERATIONS) and gives the state back in the last.
+constexpr uint32_t kRoundsWaited = 3;
 
 pthread_key_t key;
 bool key_usable;
@@ -81,8 +80,11 @@ bool add_slab(OwnMapping* fresh) {
 }
 
 void on_thread_end(void* value) {
-    current = ending;
     auto* state = static_cast<ThreadState*>(value);
+    if (state->endings++ < kRoundsWaited && pthread_setspecific(key, state) == 0) return;
+    if (thread_end_listener != nullptr) thread_end_listener(state);
+    current_state = kEndingThread;
+    state->heap = {};
     state->under_way = 0;
     state->capturing = 0;
     give_back(state);
@@ -102,6 +104,10 @@ ThreadState* acquire(OwnMapping* fresh) {
     // A racing thread may take all of a new slab: bounded tries, then this call goes without a state.
     for (int attempt = 0; state == nullptr && attempt < 3 && add_slab(fresh); ++attempt) state = take_free();
     if (state == nullptr) return nullptr;
+    state->heap = {};
+    state->heap_control = 0;
+    state->heap_stack_pointer = 0;
+    state->endings = 0;
     state->thread_id = 0;
     state->process_id = 0;
     state->under_way = 0;
@@ -109,7 +115,7 @@ ThreadState* acquire(OwnMapping* fresh) {
     state->window = {};
     if (state->stack.capacity() == 0) place_stack(state, state->inline_stack, kInlineFrames);
     forget_stack(state);
-    current = state;
+    current_state = state;
     if (key_usable) {
         offheap_keep_vectors(set_key, nullptr, state);
     }
@@ -118,14 +124,17 @@ ThreadState* acquire(OwnMapping* fresh) {
 
 }  // namespace
 
+__thread ThreadState* current_state;
+void (*thread_end_listener)(ThreadState* state);
+
 void start_thread_states() {
     key_usable = pthread_key_create(&key, on_thread_end) == 0 && key < kFirstBlockKeys;
 }
 
 ThreadState* thread_state(OwnMapping* fresh) {
-    ThreadState* state = current;
-    if (__builtin_expect(state > ending, 1)) return state;
-    return state == ending ? nullptr : acquire(fresh);
+    ThreadState* state = current_state;
+    if (__builtin_expect(state > kEndingThread, 1)) return state;
+    return state == kEndingThread ? nullptr : acquire(fresh);
 }
 
 bool grow_stack(ThreadState* state, OwnMapping* fresh) {

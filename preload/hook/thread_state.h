@@ -5,12 +5,13 @@
 #include <stdint.h>
 
 #include "preload/record/emit.h"
+#include "preload/record/heap_lane.h"
 #include "preload/unwind/capture.h"
 #include "preload/unwind/remembered_stack.h"
 
 namespace offheap::hook {
 
-inline constexpr uint32_t kInlineFrames = 72;  // a state is one page then
+inline constexpr uint32_t kInlineFrames = 68;  // a state is one page then
 
 // The memory of a remembered stack, with its nodes behind it.
 constexpr uint64_t stack_bytes(uint32_t capacity) {
@@ -18,6 +19,9 @@ constexpr uint64_t stack_bytes(uint32_t capacity) {
 }
 
 struct ThreadState {
+    record::HeapLane heap;
+    uint64_t heap_control;        // wire::Header's, as this thread has taken it in
+    uint64_t heap_stack_pointer;  // where the use of `heap` under way entered; 0: none is
     uint32_t thread_id;
     uint32_t process_id;     // of the fork generation that `thread_id` was read in
     uint64_t identified_at;  // the stack pointer when `thread_id` was asked for
@@ -28,12 +32,19 @@ struct ThreadState {
     uint32_t captures;   // changes when a capture begins
     uint32_t next_free;  // index + 1 in the pool
     uint32_t index;
+    uint32_t endings;  // rounds of the thread's destructors that were waited for
     unwind::StackWindow window;
     unwind::RememberedStack stack;
     record::StackMemory stack_memory;                          // of `stack`
     alignas(8) char inline_stack[stack_bytes(kInlineFrames)];  // the two's memory until a deep stack is met
 };
 static_assert(sizeof(ThreadState) <= 4096);
+
+// `ending`: this thread's destructors have run; giving it a state again would leak one per thread.
+inline ThreadState* const kEndingThread = reinterpret_cast<ThreadState*>(1);
+
+// The calling thread's, kEndingThread, or null where it has none yet.
+extern __attribute__((tls_model("initial-exec"))) __thread ThreadState* current_state;
 
 // Creates the key whose destructor recycles states. Call once, before other libraries take the low keys.
 void start_thread_states();
@@ -48,6 +59,9 @@ ThreadState* thread_state(OwnMapping* fresh);
 // Gives the stack room for eight times the frames, up to a million; false when it can't grow. What was
 // captured is forgotten.
 bool grow_stack(ThreadState* state, OwnMapping* fresh);
+
+// Told when a thread ends, before its state is used again; null: nobody wants to know.
+extern void (*thread_end_listener)(ThreadState* state);
 
 // Forgets what is remembered of the thread's stack.
 void forget_stack(ThreadState* state);

@@ -33,13 +33,9 @@ __attribute__((noinline)) bool prove(Reuse& reuse, const StackMemory& memory) { 
 void RememberedStack::capture(const Registers& registers, StackWindow& window) {
     const uint64_t epoch = rule_cache.stacks_epoch();
     // The same call as last time, from the same place: nothing to walk, nothing to remember.
-    StackMemory memory(window);
-    if (reusable_ == count_ && memory.enter_home(registers.rsp)) {
-        Reuse reuse(*this, epoch);
-        if (reuse.is_met(exact_frame(registers.rip), registers.rsp, registers.rbp) && reuse.prove(memory)) {
-            unchanged_ = count_;
-            return;
-        }
+    if (repeats(exact_frame(registers.rip), registers.rsp, registers.rbp, window)) {
+        unchanged_ = count_;
+        return;
     }
     walk(registers, window, epoch);
 }

@@ -10,6 +10,8 @@
 
 #include "preload/unwind/capture.h"
 #include "preload/unwind/rule.h"
+#include "preload/unwind/rule_cache.h"
+#include "preload/unwind/stack_memory.h"
 
 namespace offheap::unwind {
 
@@ -44,6 +46,9 @@ class RememberedStack {
 
     // Takes `memory` of bytes_for(capacity) bytes; capacity >= 1.
     void place(void* memory, uint32_t capacity);
+
+    // Whether a walk from these registers would find what the last one found. Changes nothing.
+    bool repeats(uint64_t frame, uint64_t rsp, uint64_t rbp, const StackWindow& window) const;
 
     // Captures the stack that the registers stand on. As unwind::capture, but walks only from the leaf to the
     // first frame of the last capture that can be proven to be unchanged. After Stop::capacity give more
@@ -90,5 +95,28 @@ class RememberedStack {
     bool is_thread_root_;
     uint64_t epoch_;
 };
+
+inline bool RememberedStack::repeats(uint64_t frame, uint64_t rsp, uint64_t rbp,
+                                     const StackWindow& window) const {
+    if (reusable_ != count_ || epoch_ != rule_cache.stacks_epoch()) return false;
+    // Where there is no frame, this is the one that `place` has put before the root.
+    const RememberedFrame* const leaf = frames_ + count_ - 1;
+    if (leaf->rsp != rsp || leaf->frame != frame || ((leaf->mark & 1) != 0 && leaf->rbp != rbp)) return false;
+    // Stack pointers rise toward the root, so all that is read lies between these.
+    if (rsp < window.low || frames_->rsp > window.high) return false;
+#pragma GCC unroll 4
+    for (const RememberedFrame* caller = leaf; caller != frames_;) {
+        --caller;
+        if (load(caller->rsp - 8) != caller->frame) return false;
+    }
+    const uint64_t words = leaf->mark >> 1;
+    if (words > capacity_) return false;
+    for (uint64_t word = 0; word < words; ++word) {
+        const ReadWord& read = words_[word];
+        if (read.address - window.low > window.high - window.low - 8 || load(read.address) != read.value)
+            return false;
+    }
+    return true;
+}
 
 }  // namespace offheap::unwind

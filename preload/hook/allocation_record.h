@@ -1,0 +1,188 @@
+// Records what malloc and its like do. The hooks inline what decides whether there is anything to record.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "preload/hook/process.h"
+#include "preload/hook/thread_state.h"
+#include "preload/record/heap_sampler.h"
+#include "preload/unwind/registers.h"
+
+namespace offheap::hook {
+
+// ---- what happens rarely, or takes longer ----
+
+// A forked child's first call: starts its recording. Returns its heap_control.
+uint64_t heap_control_of_child();
+
+// `is_chosen`: the sampling has chosen this allocation already.
+void record_allocation(void* block, size_t bytes, uint64_t control, bool is_chosen,
+                       const unwind::Registers& registers);
+void record_release(void* block, uint64_t control);
+
+// A release by realloc, which may fail to happen.
+struct ReallocationUnderWay {
+    enum class By : uint8_t { nobody, lane, nested } by;
+    record::Reallocation resting;
+    uint32_t thread_id;
+};
+ReallocationUnderWay begin_reallocation(void* block, uint64_t control);
+void end_reallocation(const ReallocationUnderWay& under_way, void* block, bool has_failed, uint64_t control);
+
+// ---- what every call passes ----
+
+// A place in a hook, as the unwinder wants it.
+struct Place {
+    uint64_t rip, rsp, rbp;
+};
+
+__attribute__((always_inline)) inline Place this_place() {
+    Place here;
+    __asm__ volatile("lea 0(%%rip), %0\n\tmov %%rsp, %1\n\tmov %%rbp, %2"
+                     : "=r"(here.rip), "=r"(here.rsp), "=r"(here.rbp));
+    return here;
+}
+
+// All registers of a place that was passed a moment ago, in the same function: what it keeps of its caller's
+// registers it has saved by then, and what it has not saved it never changes.
+__attribute__((always_inline)) inline unwind::Registers registers_at(const Place& place) {
+    unwind::Registers registers;
+    registers.rip = place.rip;
+    registers.rsp = place.rsp;
+    registers.rbp = place.rbp;
+    static_assert(offsetof(unwind::Registers, rbx) == 24 && offsetof(unwind::Registers, r12) == 32);
+    __asm__ volatile(
+        "mov %%rbx, 24(%0)\n\t"
+        "mov %%r12, 32(%0)\n\t"
+        "mov %%r13, 40(%0)\n\t"
+        "mov %%r14, 48(%0)\n\t"
+        "mov %%r15, 56(%0)"
+        :
+        : "r"(&registers)
+        : "memory");
+    return registers;
+}
+
+// wire::Header's; mode `off` where nothing is recorded.
+__attribute__((always_inline)) inline uint64_t heap_control() {
+    const runtime::ProcessPage* const page = process.page;
+    if (__builtin_expect(page == nullptr, 0)) return 0;
+    const uint32_t state = __atomic_load_n(&page->state, __ATOMIC_ACQUIRE);
+    // Before the channel is touched: a child that the kernel has just made has its parent's pointer to it,
+    // and nothing there.
+    if (__builtin_expect(state != runtime::kPageRecording, 0))
+        return state == runtime::kPageFresh ? heap_control_of_child() : 0;
+    return __atomic_load_n(&process.channel.header()->heap_control, __ATOMIC_RELAXED);
+}
+
+__attribute__((always_inline)) inline wire::HeapMode mode_of(uint64_t control) {
+    return static_cast<wire::HeapMode>(control & 0xff);
+}
+
+__attribute__((always_inline)) inline bool is_off(uint64_t control) {
+    return __builtin_expect(mode_of(control) == wire::HeapMode::kOff, 1);
+}
+
+// Whether the thread's lane can be used as it is: under this control, and by nobody whom we have interrupted.
+__attribute__((always_inline)) inline bool is_ready(const ThreadState* state, uint64_t control) {
+    return state > kEndingThread && state->heap_control == control && state->heap_stack_pointer == 0;
+}
+
+// A signal handler that interrupts what stands between these finds `heap_stack_pointer` and keeps off the
+// lane.
+__attribute__((always_inline)) inline void enter_lane(ThreadState* state, uint64_t stack_pointer) {
+    state->heap_stack_pointer = stack_pointer;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+__attribute__((always_inline)) inline void leave_lane(ThreadState* state) {
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    state->heap_stack_pointer = 0;
+}
+
+// Whether the sampling passes an allocation over, as it does with nearly all.
+__attribute__((always_inline)) inline bool is_passed_over(uint64_t control, uint64_t bytes) {
+    ThreadState* const state = current_state;
+    if (mode_of(control) != wire::HeapMode::kSampled || state <= kEndingThread) return false;
+    return state->heap_control == control && record::is_passed_over(state->heap, bytes, control >> 32);
+}
+
+// The node of the present stack if it is the thread's last one again, else 0.
+__attribute__((always_inline)) inline uint32_t repeated_stack(ThreadState* state, const Place& place) {
+    const uint32_t turn = __atomic_load_n(&state->captures, __ATOMIC_RELAXED);
+    const uint64_t frame = wire::kKeyExactAddress << wire::kKeyKindShift | place.rip;
+    if (state->capturing != 0 || process.configuration.verify_every != 0) return 0;
+    if (!state->stack.repeats(frame, place.rsp, place.rbp, state->window)) return 0;
+    const uint32_t count = state->stack.count();
+    const uint32_t node = state->stack_memory.count == count ? state->stack_memory.nodes[count - 1] : 0;
+    // A signal handler's system call may have captured its own stack meanwhile.
+    return __atomic_load_n(&state->captures, __ATOMIC_RELAXED) == turn ? node : 0;
+}
+
+// Notes a block that the allocator has handed out, or nothing where it has refused.
+__attribute__((always_inline)) inline void* allocated_under(uint64_t control, void* block, size_t bytes) {
+    if (mode_of(control) == wire::HeapMode::kOff || block == nullptr) return block;
+    ThreadState* const state = current_state;
+    bool is_chosen = false;
+    const Place here = this_place();
+    if (__builtin_expect(is_ready(state, control), 1)) {
+        if (mode_of(control) == wire::HeapMode::kExact) {
+            enter_lane(state, here.rsp);
+            const uint32_t stack = repeated_stack(state, here);
+            if (__builtin_expect(stack != 0, 1)) {
+                record::note_allocation(process.channel, state->heap, reinterpret_cast<uint64_t>(block),
+                                        bytes, stack);
+            }
+            leave_lane(state);
+            if (__builtin_expect(stack != 0, 1)) return block;
+        } else {
+            if (__builtin_expect(!record::is_sampled(state->heap, bytes, control >> 32), 1)) return block;
+            is_chosen = true;
+        }
+    }
+    record_allocation(block, bytes, control, is_chosen, registers_at(here));
+    return block;
+}
+
+__attribute__((always_inline)) inline void* allocated(void* block, size_t bytes) {
+    return allocated_under(heap_control(), block, bytes);
+}
+
+// Whether a release is to be recorded.
+__attribute__((always_inline)) inline bool is_followed(uint64_t control, void* block) {
+    if (mode_of(control) == wire::HeapMode::kOff || block == nullptr) return false;
+    if (mode_of(control) == wire::HeapMode::kExact) return true;
+    return record::take_sampled(reinterpret_cast<uint64_t>(block));
+}
+
+// Notes a block that is about to be freed and is_followed().
+__attribute__((always_inline)) inline void record_followed(uint64_t control, void* block) {
+    ThreadState* const state = current_state;
+    if (__builtin_expect(mode_of(control) == wire::HeapMode::kExact && is_ready(state, control), 1)) {
+        enter_lane(state, this_place().rsp);
+        record::note_release(process.channel, state->heap, reinterpret_cast<uint64_t>(block));
+        leave_lane(state);
+        return;
+    }
+    record_release(block, control);
+}
+
+__attribute__((always_inline)) inline void released(void* block) {
+    const uint64_t control = heap_control();
+    if (is_followed(control, block)) record_followed(control, block);
+}
+
+// Notes what `call` does, which reallocates `block`.
+template <typename Call>
+__attribute__((always_inline)) inline void* reallocated(void* block, size_t bytes, const Call& call) {
+    const uint64_t control = heap_control();
+    if (!is_followed(control, block)) return allocated_under(control, call(), bytes);
+    const ReallocationUnderWay under_way = begin_reallocation(block, control);
+    void* const result = call();
+    // Of size 0, nothing may be the answer of an allocator that has freed the block.
+    const bool has_failed = result == nullptr && bytes != 0;
+    end_reallocation(under_way, block, has_failed, control);
+    return allocated_under(control, result, bytes);
+}
+
+}  // namespace offheap::hook

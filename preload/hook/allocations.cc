@@ -1,0 +1,109 @@
+#include "preload/hook/allocations.h"
+
+#include <errno.h>
+
+#include "preload/hook/allocation_record.h"
+
+#define OFFHEAP_EXPORT(result, name, parameters) \
+    extern "C" __attribute__((visibility("default"), alias("offheap_" #name))) result name parameters noexcept
+
+using offheap::hook::allocated;
+using offheap::hook::allocator;
+using offheap::hook::reallocated;
+using offheap::hook::released;
+
+namespace {
+
+using offheap::hook::allocated_under;
+using offheap::hook::heap_control;
+using offheap::hook::is_followed;
+using offheap::hook::is_off;
+using offheap::hook::is_passed_over;
+using offheap::hook::record_followed;
+
+// Apart from the hooks, which end in a jump here or to the allocator: where nothing is recorded, a hook has
+// no frame to make.
+__attribute__((noinline)) void* record_malloc(size_t bytes, uint64_t control) {
+    return allocated_under(control, allocator.malloc(bytes), bytes);
+}
+__attribute__((noinline)) void* record_calloc(size_t count, size_t bytes, uint64_t control) {
+    // A product that is too large allocates nothing, so it is never recorded.
+    return allocated_under(control, allocator.calloc(count, bytes), count * bytes);
+}
+__attribute__((noinline)) void record_free(void* block, uint64_t control) {
+    record_followed(control, block);
+    allocator.free(block);
+}
+
+}  // namespace
+
+extern "C" {
+
+void* offheap_malloc(size_t bytes) {
+    const uint64_t control = heap_control();
+    if (is_off(control) || is_passed_over(control, bytes)) return allocator.malloc(bytes);
+    return record_malloc(bytes, control);
+}
+
+void* offheap_calloc(size_t count, size_t bytes) {
+    const uint64_t control = heap_control();
+    if (is_off(control) || is_passed_over(control, count * bytes)) return allocator.calloc(count, bytes);
+    return record_calloc(count, bytes, control);
+}
+
+void offheap_free(void* block) {
+    const uint64_t control = heap_control();
+    is_followed(control, block) ? record_free(block, control) : allocator.free(block);
+}
+
+void* offheap_realloc(void* block, size_t bytes) {
+    if (block == nullptr) return allocated(allocator.realloc(nullptr, bytes), bytes);
+    return reallocated(block, bytes, [=] { return allocator.realloc(block, bytes); });
+}
+
+void* offheap_reallocarray(void* block, size_t count, size_t bytes) {
+    size_t total = 0;
+    const bool is_too_large = __builtin_mul_overflow(count, bytes, &total);
+    if (is_too_large) return allocator.reallocarray(block, count, bytes);
+    if (block == nullptr) return allocated(allocator.reallocarray(nullptr, count, bytes), total);
+    return reallocated(block, total, [=] { return allocator.reallocarray(block, count, bytes); });
+}
+
+int offheap_posix_memalign(void** block, size_t alignment, size_t bytes) {
+    const int error = allocator.posix_memalign(block, alignment, bytes);
+    if (error == 0) allocated(*block, bytes);
+    return error;
+}
+
+void* offheap_aligned_alloc(size_t alignment, size_t bytes) {
+    return allocated(allocator.aligned_alloc(alignment, bytes), bytes);
+}
+
+void* offheap_memalign(size_t alignment, size_t bytes) {
+    return allocated(allocator.memalign(alignment, bytes), bytes);
+}
+
+void* offheap_valloc(size_t bytes) { return allocated(allocator.valloc(bytes), bytes); }
+
+void* offheap_pvalloc(size_t bytes) { return allocated(allocator.pvalloc(bytes), bytes); }
+
+void offheap_cfree(void* block) {
+    released(block);
+    allocator.cfree(block);
+}
+
+void offheap_free_sized(void* block, size_t bytes) {
+    released(block);
+    allocator.free_sized(block, bytes);
+}
+
+void offheap_free_aligned_sized(void* block, size_t alignment, size_t bytes) {
+    released(block);
+    allocator.free_aligned_sized(block, alignment, bytes);
+}
+
+}  // extern "C"
+
+#define OFFHEAP_EXPORT_FUNCTION(result, name, parameters, arguments) OFFHEAP_EXPORT(result, name, parameters);
+OFFHEAP_ALLOCATOR_FUNCTIONS(OFFHEAP_EXPORT_FUNCTION)
+#undef OFFHEAP_EXPORT_FUNCTION
