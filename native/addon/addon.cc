@@ -1,4 +1,4 @@
-// What `require('offheap.node')` gives: layout(), Channel, residency(), clock().
+// What `require('offheap.node')` gives: layout(), Channel, Heap, residency(), clock().
 #include <errno.h>
 #include <napi.h>
 #include <string.h>
@@ -7,6 +7,7 @@
 
 #include "native/addon/channel_object.h"
 #include "native/addon/clock.h"
+#include "native/addon/heap_object.h"
 #include "native/addon/layout_data.h"
 #include "native/addon/residency.h"
 
@@ -60,6 +61,7 @@ Napi::Value clock(const Napi::CallbackInfo& info) {
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
     exports.Set("layout", Napi::Function::New(env, layout_data, "layout"));
     exports.Set("Channel", ChannelObject::define(env));
+    exports.Set("Heap", HeapObject::define(env));
     exports.Set("residency", Napi::Function::New(env, residency, "residency"));
     exports.Set("clock", Napi::Function::New(env, clock, "clock"));
     return exports;

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "native/wire/heap.h"
+
 namespace offheap::addon {
 namespace {
 
@@ -93,6 +95,15 @@ MaybeFailure ChannelFile::read(uint64_t offset_bytes, void* target, size_t bytes
     return {};
 }
 
+MaybeFailure ChannelFile::write(uint64_t offset_bytes, const void* source, size_t bytes) const {
+    ssize_t put;
+    do {
+        put = pwrite(file_, source, bytes, static_cast<off_t>(offset_bytes));
+    } while (put < 0 && errno == EINTR);
+    if (put != static_cast<ssize_t>(bytes)) return damaged("the channel can't be written");
+    return {};
+}
+
 MaybeFailure ChannelFile::read_header(wire::Header& header) const { return read(0, &header, sizeof header); }
 
 MaybeFailure ChannelFile::check_header(const wire::Header& header) {
@@ -111,6 +122,10 @@ MaybeFailure ChannelFile::check_header(const wire::Header& header) {
         return damaged("the channel was truncated to " + std::to_string(file_bytes_) + " bytes");
     }
 
+    // Lanes without chunks are of no use, nor the other way round.
+    const bool heap = header.lanes_capacity != 0 && header.chunks_capacity != 0;
+    const uint64_t lanes = heap ? header.lanes_capacity : 0, chunks = heap ? header.chunks_capacity : 0;
+
     struct Bounds {
         const char* name;
         Section* section;
@@ -123,9 +138,12 @@ MaybeFailure ChannelFile::check_header(const wire::Header& header) {
         {"sites", &sites_, header.sites_offset, header.sites_capacity, sizeof(wire::Site), 1ULL << 24},
         {"backlog", &backlog_, header.backlog_offset, header.backlog_capacity, sizeof(wire::Event),
          1ULL << 28},
+        {"lanes", &lanes_, header.lanes_offset, lanes, sizeof(wire::Lane), 1ULL << 20},
+        {"windows", &windows_, header.windows_offset, lanes, wire::kWindowBytes, 1ULL << 20},
+        {"chunks", &chunks_, header.chunks_offset, chunks, wire::kChunkBytes, wire::kMostChunks},
     };
     for (const Bounds& bounds : all) {
-        if (bounds.capacity == 0 && bounds.section == &backlog_) continue;  // nothing to hold, nowhere
+        if (bounds.capacity == 0) continue;  // nothing to hold, nowhere
         // In this order no sum or product can wrap: each term is bounded before it is used.
         if (bounds.capacity > bounds.limit || bounds.offset_bytes > file_bytes_ ||
             bounds.offset_bytes < sizeof(wire::Header) || bounds.offset_bytes % 8 != 0 ||

@@ -35,12 +35,18 @@ class ChannelFile {
 
     [[nodiscard]] MaybeFailure read(uint64_t offset_bytes, void* target, size_t bytes) const;
     [[nodiscard]] MaybeFailure read_header(wire::Header& header) const;
+    // For what only collectors read: no thread of the target heeds whether it arrives whole.
+    [[nodiscard]] MaybeFailure write(uint64_t offset_bytes, const void* source, size_t bytes) const;
 
     const Section& ring() const { return ring_; }
     const Section& nodes() const { return nodes_; }
     const Section& text() const { return text_; }
     const Section& sites() const { return sites_; }
     const Section& backlog() const { return backlog_; }
+    // Of the heap; all empty where the channel has no room for it.
+    const Section& lanes() const { return lanes_; }
+    const Section& windows() const { return windows_; }
+    const Section& chunks() const { return chunks_; }
 
   private:
     [[nodiscard]] MaybeFailure check_owner() const;
@@ -48,7 +54,7 @@ class ChannelFile {
 
     int file_ = -1;
     uint64_t file_bytes_ = 0;
-    Section ring_, nodes_, text_, sites_, backlog_;
+    Section ring_, nodes_, text_, sites_, backlog_, lanes_, windows_, chunks_;
 };
 
 }  // namespace offheap::addon

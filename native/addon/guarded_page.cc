@@ -97,12 +97,26 @@ bool GuardedPage::load(uint64_t offset_bytes, uint32_t& value) {
     return guarded([&] { value = __atomic_load_n(word, __ATOMIC_ACQUIRE); });
 }
 
-bool GuardedPage::compare_exchange(uint64_t offset_bytes, uint32_t& expected, uint32_t desired) {
-    auto* word = reinterpret_cast<uint32_t*>(base_ + offset_bytes);
+bool GuardedPage::or_release(uint64_t offset_bytes, uint64_t bits) {
+    auto* word = reinterpret_cast<uint64_t*>(base_ + offset_bytes);
+    return guarded([=] { __atomic_fetch_or(word, bits, __ATOMIC_RELEASE); });
+}
+
+template <typename Word>
+bool GuardedPage::exchange(uint64_t offset_bytes, Word& expected, Word desired) {
+    auto* word = reinterpret_cast<Word*>(base_ + offset_bytes);
     return guarded([&] {
         __atomic_compare_exchange_n(word, &expected, desired, /*weak=*/false, __ATOMIC_ACQ_REL,
                                     __ATOMIC_ACQUIRE);
     });
+}
+
+bool GuardedPage::compare_exchange(uint64_t offset_bytes, uint32_t& expected, uint32_t desired) {
+    return exchange(offset_bytes, expected, desired);
+}
+
+bool GuardedPage::compare_exchange(uint64_t offset_bytes, uint64_t& expected, uint64_t desired) {
+    return exchange(offset_bytes, expected, desired);
 }
 
 }  // namespace offheap::addon

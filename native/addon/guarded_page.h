@@ -26,10 +26,14 @@ class GuardedPage {
     bool store_release(uint64_t offset_bytes, uint64_t value);
     bool store_release(uint64_t offset_bytes, uint32_t value);
     bool load(uint64_t offset_bytes, uint32_t& value);
+    bool or_release(uint64_t offset_bytes, uint64_t bits);
     // Where the word is `expected`, makes it `desired`; `expected` becomes what was found.
     bool compare_exchange(uint64_t offset_bytes, uint32_t& expected, uint32_t desired);
+    bool compare_exchange(uint64_t offset_bytes, uint64_t& expected, uint64_t desired);
 
   private:
+    template <typename Word>
+    bool exchange(uint64_t offset_bytes, Word& expected, Word desired);
     template <typename Access>
     bool guarded(Access access);
 

@@ -55,6 +55,9 @@ export interface NativeHeap {
   ages(): HeapHistogram;
   mark(): number;
   survivors(mark: number): HeapSurvivors;
+  /** Until `letGo`, all that is asked for belongs to the first moment that was asked for. */
+  hold(): void;
+  letGo(): void;
   finish(): void;
   close(): void;
 }

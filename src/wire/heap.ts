@@ -150,6 +150,16 @@ export class HeapChannel {
     return native(() => this.#native.survivors(mark));
   }
 
+  /** Runs `read` with the heap standing still: all that it asks for is of one moment. */
+  together<T>(read: () => T): T {
+    this.#native.hold();
+    try {
+      return read();
+    } finally {
+      this.#native.letGo();
+    }
+  }
+
   /** To be called once the target has ended: takes in what its threads had not told. Nothing changes after that. */
   finish(): void {
     native(() => this.#native.finish());

@@ -1,0 +1,360 @@
+#include "native/addon/heap_ledger.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace offheap::addon {
+namespace {
+
+using wire::HeapEvent;
+using wire::HeapEventKind;
+using wire::HeapMode;
+
+// Sums of larger sizes would no longer be exact; no address space has room for them.
+constexpr uint64_t kBytesLimit = 1ULL << 47;
+constexpr size_t kMostThreads = 1 << 18;
+constexpr size_t kMostStacks = 1 << 24;
+constexpr size_t kMostMarks = 16;
+// Events between the request of a table's line and its use.
+constexpr size_t kPrefetchEvents = 12;
+
+}  // namespace
+
+HeapLedger::HeapLedger(const Settings& settings)
+    : settings_(settings), stacks_(kMostStacks), threads_(kMostThreads) {}
+
+HeapLedger::LaneState& HeapLedger::state(uint32_t lane) {
+    if (lane >= lanes_.size()) lanes_.resize(lane + 1);
+    return lanes_[lane];
+}
+
+void HeapLedger::set_thread(uint32_t lane, uint32_t thread_id) {
+    LaneState& of_lane = state(lane);
+    if (of_lane.has_thread) return;
+    of_lane.has_thread = true;
+    of_lane.thread_row = threads_.row_of(thread_id);
+}
+
+uint32_t HeapLedger::thread_row(uint32_t lane) {
+    set_thread(lane, 0);
+    return lanes_[lane].thread_row;
+}
+
+uint32_t HeapLedger::coarse(uint64_t time) const {
+    if (time <= settings_.start_clock) return 0;
+    const uint64_t units = (time - settings_.start_clock) >> settings_.coarse_shift;
+    return static_cast<uint32_t>(std::min<uint64_t>(units, UINT32_MAX));
+}
+
+bool HeapLedger::is_sound(uint64_t address, uint64_t bytes) const {
+    return address != 0 && address % 8 == 0 && address < LiveBlocks::kAddressLimit && bytes < kBytesLimit;
+}
+
+uint32_t HeapLedger::stack_row(uint32_t stack) {
+    if (sound_stack(stack) != stack) ++damaged_;
+    return stacks_.row_of(sound_stack(stack));
+}
+
+HeapVariance HeapLedger::variance(uint32_t stack_row) const {
+    return stack_row < variances_.size() ? variances_[stack_row] : HeapVariance();
+}
+
+void HeapLedger::raise_peak(double live_bytes) { peak_bytes_ = std::max(peak_bytes_, live_bytes); }
+
+void HeapLedger::apply(uint32_t lane, const HeapEvent* events, size_t count, size_t ahead) {
+    set_thread(lane, 0);
+    for (size_t index = 0; index < count; ++index) {
+        if (index + kPrefetchEvents < ahead) {
+            live_.prefetch(wire::heap_address(events[index + kPrefetchEvents]));
+        }
+        const HeapEvent& event = events[index];
+        if (event.time > next_switch_) settle(event.time - 1);
+        switch (wire::heap_kind(event)) {
+            case HeapEventKind::kAllocation:
+                allocate(state(lane), event);
+                break;
+            case HeapEventKind::kRelease:
+                release(lane, event, /*reallocation=*/false);
+                break;
+            case HeapEventKind::kReallocation:
+                release(lane, event, /*reallocation=*/true);
+                break;
+            case HeapEventKind::kUndone:
+                undo(lane, event);
+                break;
+            case HeapEventKind::kTemporaries:
+                note_temporaries(lane, event);
+                break;
+            case HeapEventKind::kThread:
+                state(lane).thread_row = threads_.row_of(event.sampled_every);
+                state(lane).has_thread = true;
+                break;
+            default:
+                ++damaged_;
+        }
+    }
+}
+
+void HeapLedger::allocate(LaneState& lane, const HeapEvent& event) {
+    const uint64_t address = wire::heap_address(event);
+    if (!is_sound(address, event.bytes) || live_.size() >= LiveBlocks::kSiteLimit) {
+        ++damaged_;
+        return;
+    }
+    if (watch_ != nullptr) watch_->allocation(address, event.time);
+    const HeapSite site = {stack_row(event.stack), lane.thread_row, event.sampled_every, era_at(event.time)};
+    const HeapWeight weight = weigh(event.bytes, event.sampled_every);
+    HeapCounts& stack = stacks_[site.stack_row];
+    stack.allocations += weight.allocations;
+    stack.allocated_bytes += weight.bytes;
+    threads_[site.thread_row].allocations += weight.allocations;
+
+    const uint64_t until = (event.sampled_every == 0 ? exact_ : sampled_).until(event.time);
+    if (!owed_.empty()) {
+        if (OwedRelease* owed = owed_.earliest(address, event.time, until)) {
+            count_free(site, weight);
+            if (owed->reallocation) {
+                Reallocation& last = lanes_[owed->lane].last;
+                if (last.found == Reallocation::Found::kOwed && last.address == address &&
+                    last.time == owed->time) {
+                    last.found = Reallocation::Found::kBlock;
+                    last.block = {address, event.bytes, sites_.use(site), coarse(event.time)};
+                }
+            }
+            owed_.erase(owed);
+            return;
+        }
+    }
+    if (until != FollowedPeriods::kForever) {
+        add_before(weight);
+        return;
+    }
+    keep({address, event.bytes, 0, coarse(event.time)}, site, weight);
+}
+
+// Puts a block among the living. Where its address has another one, the older of the two is gone.
+void HeapLedger::keep(const LiveBlock& block, const HeapSite& site, const HeapWeight& weight) {
+    LiveBlock other;
+    if (live_.find(block.address, other)) {
+        if (other.born > block.born) {
+            count_free(site, weight);
+            return;
+        }
+        live_.take(block.address, other);
+        const HeapSite of_other = sites_[other.site];
+        const HeapWeight of_weight = weigh(other.bytes, of_other.sampled_every);
+        subtract_live(of_other, of_weight);
+        count_free(of_other, of_weight);
+        sites_.leave(other.site);
+    }
+    LiveBlock kept = block;
+    kept.site = sites_.use(site);
+    live_.put(kept);
+    add_live(site, weight);
+}
+
+void HeapLedger::add_live(const HeapSite& site, const HeapWeight& weight) {
+    HeapCounts& stack = stacks_[site.stack_row];
+    HeapCounts& thread = threads_[site.thread_row];
+    ++stack.live_blocks;
+    ++thread.live_blocks;
+    stack.live_bytes += weight.bytes;
+    stack.live_allocations += weight.allocations;
+    thread.live_bytes += weight.bytes;
+    thread.live_allocations += weight.allocations;
+    stack.peak_bytes = std::max(stack.peak_bytes, stack.live_bytes);
+    live_bytes_ += weight.bytes;
+    raise_peak(live_bytes_);
+    if (site.sampled_every != 0) {
+        if (variances_.size() <= site.stack_row) variances_.resize(stacks_.size());
+        variances_[site.stack_row].bytes += weight.variance.bytes;
+        variances_[site.stack_row].allocations += weight.variance.allocations;
+    }
+}
+
+void HeapLedger::subtract_live(const HeapSite& site, const HeapWeight& weight) {
+    HeapCounts& stack = stacks_[site.stack_row];
+    HeapCounts& thread = threads_[site.thread_row];
+    stack.live_bytes -= weight.bytes;
+    stack.live_allocations -= weight.allocations;
+    thread.live_bytes -= weight.bytes;
+    thread.live_allocations -= weight.allocations;
+    live_bytes_ -= weight.bytes;
+    if (site.sampled_every != 0) {
+        variances_[site.stack_row].bytes -= weight.variance.bytes;
+        variances_[site.stack_row].allocations -= weight.variance.allocations;
+    }
+    // What fractions leave behind by rounding goes with the last block.
+    if (--stack.live_blocks == 0) {
+        stack.live_bytes = stack.live_allocations = 0;
+        if (site.stack_row < variances_.size()) variances_[site.stack_row] = {};
+    }
+    if (--thread.live_blocks == 0) thread.live_bytes = thread.live_allocations = 0;
+}
+
+void HeapLedger::count_free(const HeapSite& site, const HeapWeight& weight) {
+    stacks_[site.stack_row].frees += weight.allocations;
+    threads_[site.thread_row].frees += weight.allocations;
+}
+
+void HeapLedger::add_before(const HeapWeight& weight) {
+    before_bytes_ += weight.bytes;
+    before_allocations_ += weight.allocations;
+}
+
+void HeapLedger::release(uint32_t lane, const HeapEvent& event, bool reallocation) {
+    const uint64_t address = wire::heap_address(event);
+    if (!is_sound(address, 0)) {
+        ++damaged_;
+        return;
+    }
+    LiveBlock block;
+    Reallocation::Found found;
+    if (live_.take_born_until(address, coarse(event.time), block)) {
+        const HeapSite& site = sites_[block.site];
+        const HeapWeight weight = weigh(block.bytes, site.sampled_every);
+        subtract_live(site, weight);
+        count_free(site, weight);
+        found = Reallocation::Found::kBlock;
+        if (!reallocation) sites_.leave(block.site);
+    } else if (owed_.add({address, event.time, lane, reallocation})) {
+        found = Reallocation::Found::kOwed;
+    } else {
+        ++unknown_frees_;
+        found = Reallocation::Found::kUnknown;
+    }
+    if (!reallocation) return;
+    Reallocation& last = state(lane).last;
+    forget(last);
+    last = {address, event.time, block, found};
+}
+
+void HeapLedger::forget(Reallocation& reallocation) {
+    if (reallocation.found == Reallocation::Found::kBlock) sites_.leave(reallocation.block.site);
+    reallocation.found = Reallocation::Found::kNothing;
+}
+
+void HeapLedger::undo(uint32_t lane, const HeapEvent& event) {
+    Reallocation& last = state(lane).last;
+    if (last.found == Reallocation::Found::kNothing || last.address != wire::heap_address(event)) {
+        ++damaged_;
+        return;
+    }
+    if (last.found == Reallocation::Found::kUnknown) {
+        --unknown_frees_;
+    } else if (last.found == Reallocation::Found::kOwed) {
+        if (OwedRelease* owed = owed_.find(last.address, last.time, lane)) owed_.erase(owed);
+    } else {
+        const HeapSite site = sites_[last.block.site];
+        const HeapWeight weight = weigh(last.block.bytes, site.sampled_every);
+        stacks_[site.stack_row].frees -= weight.allocations;
+        threads_[site.thread_row].frees -= weight.allocations;
+        // It lived when it was taken; a switch since then has ended that.
+        if ((site.sampled_every == 0 ? exact_ : sampled_).until(last.time) == FollowedPeriods::kForever) {
+            keep(last.block, site, weight);
+        } else {
+            add_before(weight);
+        }
+    }
+    forget(last);
+}
+
+void HeapLedger::note_temporaries(uint32_t lane, const HeapEvent& event) {
+    if (event.bytes >= kBytesLimit) {
+        ++damaged_;
+        return;
+    }
+    if (watch_ != nullptr) watch_->temporaries(lane, event.stack, event.time);
+    HeapCounts& stack = stacks_[stack_row(event.stack)];
+    HeapCounts& thread = threads_[thread_row(lane)];
+    for (HeapCounts* counts : {&stack, &thread}) {
+        counts->allocations += event.sampled_every;
+        counts->frees += event.sampled_every;
+        counts->temporary += event.sampled_every;
+        counts->allocated_bytes += static_cast<double>(event.bytes);
+    }
+}
+
+void HeapLedger::drop_unknown(uint64_t time, const std::vector<RestingBlock>& resting) {
+    if (owed_.empty()) return;
+    const auto before = [](const RestingBlock& left, const RestingBlock& right) {
+        return std::tie(left.address, left.time) < std::tie(right.address, right.time);
+    };
+    owed_.erase_if([&](const OwedRelease& owed) {
+        if (owed.time >= time) return false;
+        RestingBlock key;
+        key.address = owed.released;
+        const auto found = std::lower_bound(resting.begin(), resting.end(), key, before);
+        if (found != resting.end() && found->address == owed.released && found->time <= owed.time)
+            return false;
+        ++unknown_frees_;
+        if (owed.reallocation) {
+            Reallocation& last = lanes_[owed.lane].last;
+            if (last.found == Reallocation::Found::kOwed && last.address == owed.released &&
+                last.time == owed.time) {
+                last.found = Reallocation::Found::kUnknown;
+            }
+        }
+        return true;
+    });
+}
+
+void HeapLedger::expect_switch(HeapSwitch change) {
+    if (!switches_.empty()) change.at = std::max(change.at, switches_.back().at);
+    switches_.push_back(change);
+    next_switch_ = switches_.front().at;
+}
+
+void HeapLedger::settle(uint64_t until) {
+    while (!switches_.empty() && switches_.front().at <= until) {
+        change_mode(switches_.front());
+        switches_.pop_front();
+    }
+    next_switch_ = switches_.empty() ? UINT64_MAX : switches_.front().at;
+}
+
+void HeapLedger::change_mode(const HeapSwitch& change) {
+    const bool off = change.to == HeapMode::kOff || change.through_off;
+    if (off || change.to == HeapMode::kSampled) {
+        exact_.end(change.at);
+        if (off) sampled_.end(change.at);
+        stop_following(/*sampled=*/off);
+    }
+    if (change.to == HeapMode::kExact) exact_.begin(change.begin);
+    if (change.to == HeapMode::kSampled) sampled_.begin(change.begin);
+}
+
+// What was recorded exactly and, if so, what was sampled.
+void HeapLedger::stop_following(bool sampled) {
+    live_.erase_if([&](const LiveBlock& block) {
+        const HeapSite site = sites_[block.site];
+        if (site.sampled_every != 0 && !sampled) return false;
+        const HeapWeight weight = weigh(block.bytes, site.sampled_every);
+        subtract_live(site, weight);
+        add_before(weight);
+        sites_.leave(block.site);
+        return true;
+    });
+}
+
+uint32_t HeapLedger::era_at(uint64_t time) const {
+    if (marks_.empty() || time > marks_.back().time) return last_mark_;
+    for (auto mark = marks_.rbegin(); mark != marks_.rend(); ++mark) {
+        if (time > mark->time) return mark->number;
+    }
+    return marks_.front().number - 1;
+}
+
+void HeapLedger::add_mark(uint64_t time, std::vector<double> frees) {
+    marks_.push_back({++last_mark_, time, std::move(frees)});
+    if (marks_.size() > kMostMarks) marks_.pop_front();
+}
+
+const HeapMark* HeapLedger::mark(uint32_t number) const {
+    for (const HeapMark& mark : marks_) {
+        if (mark.number == number) return &mark;
+    }
+    return nullptr;
+}
+
+}  // namespace offheap::addon

@@ -1,0 +1,264 @@
+#include "native/addon/heap_object.h"
+
+#include <algorithm>
+#include <string>
+
+#include "native/addon/heap_columns.h"
+
+namespace offheap::addon {
+namespace {
+
+constexpr char kNoMark[] = "NO_MARK";
+
+Napi::Value fail(Napi::Env env, const Failure& failure) {
+    Napi::Error error = Napi::Error::New(env, failure.message);
+    error.Set("code", failure.code);
+    error.ThrowAsJavaScriptException();
+    return env.Undefined();
+}
+
+Napi::Value misuse(Napi::Env env, const char* what) {
+    Napi::TypeError::New(env, what).ThrowAsJavaScriptException();
+    return env.Undefined();
+}
+
+// A whole number of 32 bits; false where the argument is none.
+bool unsigned_argument(const Napi::CallbackInfo& info, size_t index, uint32_t& value) {
+    if (!info[index].IsNumber()) return false;
+    const double number = info[index].As<Napi::Number>().DoubleValue();
+    if (!(number >= 0 && number <= UINT32_MAX)) return false;
+    value = static_cast<uint32_t>(number);
+    return static_cast<double>(value) == number;
+}
+
+void set(Napi::Object& object, const char* name, const std::vector<uint32_t>& column) {
+    auto array = Napi::Uint32Array::New(object.Env(), column.size());
+    std::copy(column.begin(), column.end(), array.Data());
+    object.Set(name, array);
+}
+
+void set(Napi::Object& object, const char* name, const std::vector<double>& column) {
+    auto array = Napi::Float64Array::New(object.Env(), column.size());
+    std::copy(column.begin(), column.end(), array.Data());
+    object.Set(name, array);
+}
+
+void set(Napi::Object& object, const char* name, double value) { object.Set(name, value); }
+
+Napi::Value histogram(Napi::Env env, const HeapHistogramColumns& columns) {
+    Napi::Object result = Napi::Object::New(env);
+    set(result, "from", columns.from);
+    set(result, "liveBytes", columns.live_bytes);
+    set(result, "liveAllocations", columns.live_allocations);
+    return result;
+}
+
+}  // namespace
+
+Napi::Function HeapObject::define(Napi::Env env) {
+    return DefineClass(env, "Heap",
+                       {
+                           InstanceMethod<&HeapObject::available>("available"),
+                           InstanceMethod<&HeapObject::start>("start"),
+                           InstanceMethod<&HeapObject::drain>("drain"),
+                           InstanceMethod<&HeapObject::mode>("mode"),
+                           InstanceMethod<&HeapObject::set_mode>("setMode"),
+                           InstanceMethod<&HeapObject::totals>("totals"),
+                           InstanceMethod<&HeapObject::sites>("sites"),
+                           InstanceMethod<&HeapObject::threads>("threads"),
+                           InstanceMethod<&HeapObject::sizes>("sizes"),
+                           InstanceMethod<&HeapObject::ages>("ages"),
+                           InstanceMethod<&HeapObject::mark>("mark"),
+                           InstanceMethod<&HeapObject::survivors>("survivors"),
+                           InstanceMethod<&HeapObject::hold>("hold"),
+                           InstanceMethod<&HeapObject::let_go>("letGo"),
+                           InstanceMethod<&HeapObject::finish>("finish"),
+                           InstanceMethod<&HeapObject::close>("close"),
+                       });
+}
+
+HeapObject::HeapObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<HeapObject>(info) {
+    Napi::Env env = info.Env();
+    if (!info[0].IsString()) {
+        misuse(env, "Heap(path): path is a string");
+        return;
+    }
+    if (auto failure = drain_.open(info[0].As<Napi::String>().Utf8Value())) fail(env, *failure);
+}
+
+template <typename Use>
+bool HeapObject::look(Napi::Env env, Use use) {
+    if (!drain_.available()) {
+        if (auto failure = use(nothing_, HeapView())) fail(env, *failure);
+    } else if (auto failure = drain_.look(use)) {
+        fail(env, *failure);
+    }
+    return !env.IsExceptionPending();
+}
+
+Napi::Value HeapObject::available(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), drain_.available());
+}
+
+Napi::Value HeapObject::start(const Napi::CallbackInfo& info) {
+    drain_.start();
+    return info.Env().Undefined();
+}
+
+Napi::Value HeapObject::drain(const Napi::CallbackInfo& info) {
+    uint64_t events = 0;
+    if (auto failure = drain_.drain(events)) return fail(info.Env(), *failure);
+    return Napi::Number::New(info.Env(), static_cast<double>(events));
+}
+
+Napi::Value HeapObject::mode(const Napi::CallbackInfo& info) {
+    wire::HeapControl control;
+    if (auto failure = drain_.control(control)) return fail(info.Env(), *failure);
+    return Napi::Number::New(info.Env(), static_cast<uint32_t>(control.mode));
+}
+
+Napi::Value HeapObject::set_mode(const Napi::CallbackInfo& info) {
+    uint32_t mode = 0, sample_bytes = 0;
+    if (!unsigned_argument(info, 0, mode) || !unsigned_argument(info, 1, sample_bytes) ||
+        mode >= static_cast<uint32_t>(wire::HeapMode::kCount) || sample_bytes == 0) {
+        return misuse(info.Env(), "setMode(mode, sampleBytes): a mode and bytes from 1 to 4294967295");
+    }
+    if (auto failure = drain_.set_mode(static_cast<wire::HeapMode>(mode), sample_bytes)) {
+        return fail(info.Env(), *failure);
+    }
+    return info.Env().Undefined();
+}
+
+Napi::Value HeapObject::totals(const Napi::CallbackInfo& info) {
+    Napi::Object result = Napi::Object::New(info.Env());
+    look(info.Env(), [&](HeapLedger& ledger, const HeapView& view) -> MaybeFailure {
+        const HeapSums all = sums(ledger, view.overlay);
+        const wire::HeapControl control = wire::unpack_heap_control(view.header.heap_control);
+        set(result, "mode", static_cast<double>(control.mode));
+        set(result, "sampleBytes", control.sample_bytes);
+        set(result, "epoch", control.epoch);
+        set(result, "liveBytes", all.counts.live_bytes);
+        set(result, "liveAllocations", all.counts.live_allocations);
+        set(result, "allocations", all.counts.allocations);
+        set(result, "frees", all.counts.frees);
+        set(result, "temporary", all.counts.temporary);
+        set(result, "allocatedBytes", all.counts.allocated_bytes);
+        set(result, "peakBytes", all.counts.peak_bytes);
+        set(result, "liveBytesVariance", all.variance.bytes);
+        set(result, "liveAllocationsVariance", all.variance.allocations);
+        set(result, "beforeBytes", all.before_bytes);
+        set(result, "beforeAllocations", all.before_allocations);
+        set(result, "unknownFrees", static_cast<double>(ledger.unknown_frees()));
+        set(result, "events", static_cast<double>(view.events));
+        set(result, "lost", static_cast<double>(view.lost));
+        set(result, "waits", static_cast<double>(view.header.heap_waits));
+        set(result, "withoutLane", static_cast<double>(view.header.heap_without_lane));
+        set(result, "damaged", static_cast<double>(view.damaged));
+        return {};
+    });
+    return result;
+}
+
+Napi::Value HeapObject::sites(const Napi::CallbackInfo& info) {
+    Napi::Object result = Napi::Object::New(info.Env());
+    look(info.Env(), [&](HeapLedger& ledger, const HeapView& view) -> MaybeFailure {
+        const HeapSiteColumns columns = site_columns(ledger, view.overlay);
+        set(result, "stack", columns.stack);
+        set(result, "liveBytes", columns.live_bytes);
+        set(result, "liveAllocations", columns.live_allocations);
+        set(result, "allocations", columns.allocations);
+        set(result, "frees", columns.frees);
+        set(result, "temporary", columns.temporary);
+        set(result, "allocatedBytes", columns.allocated_bytes);
+        set(result, "peakBytes", columns.peak_bytes);
+        set(result, "liveBytesVariance", columns.live_bytes_variance);
+        set(result, "liveAllocationsVariance", columns.live_allocations_variance);
+        return {};
+    });
+    return result;
+}
+
+Napi::Value HeapObject::threads(const Napi::CallbackInfo& info) {
+    Napi::Object result = Napi::Object::New(info.Env());
+    look(info.Env(), [&](HeapLedger& ledger, const HeapView& view) -> MaybeFailure {
+        const HeapThreadColumns columns = thread_columns(ledger, view.overlay);
+        set(result, "threadId", columns.thread_id);
+        set(result, "liveBytes", columns.live_bytes);
+        set(result, "liveAllocations", columns.live_allocations);
+        set(result, "allocations", columns.allocations);
+        set(result, "frees", columns.frees);
+        set(result, "temporary", columns.temporary);
+        return {};
+    });
+    return result;
+}
+
+Napi::Value HeapObject::sizes(const Napi::CallbackInfo& info) {
+    HeapHistogramColumns columns;
+    look(info.Env(), [&](HeapLedger& ledger, const HeapView& view) -> MaybeFailure {
+        columns = size_columns(ledger, view.overlay);
+        return {};
+    });
+    return histogram(info.Env(), columns);
+}
+
+Napi::Value HeapObject::ages(const Napi::CallbackInfo& info) {
+    HeapHistogramColumns columns;
+    look(info.Env(), [&](HeapLedger& ledger, const HeapView& view) -> MaybeFailure {
+        columns = age_columns(ledger, view.overlay, view.now, view.coarse_seconds);
+        return {};
+    });
+    return histogram(info.Env(), columns);
+}
+
+Napi::Value HeapObject::mark(const Napi::CallbackInfo& info) {
+    uint32_t number = 0;
+    look(info.Env(), [&](HeapLedger& ledger, const HeapView& view) -> MaybeFailure {
+        ledger.add_mark(view.now, frees_of_stacks(ledger, view.overlay));
+        number = ledger.last_mark();
+        return {};
+    });
+    return Napi::Number::New(info.Env(), number);
+}
+
+Napi::Value HeapObject::survivors(const Napi::CallbackInfo& info) {
+    uint32_t number = 0;
+    if (!unsigned_argument(info, 0, number)) return misuse(info.Env(), "survivors(mark): a number");
+    Napi::Object result = Napi::Object::New(info.Env());
+    look(info.Env(), [&](HeapLedger& ledger, const HeapView& view) -> MaybeFailure {
+        const HeapMark* mark = ledger.mark(number);
+        if (mark == nullptr) {
+            return Failure{kNoMark, "there is no mark " + std::to_string(number) +
+                                        ", or many were set since; set one with mark() first"};
+        }
+        const HeapSurvivorColumns columns = survivor_columns(ledger, view.overlay, *mark);
+        set(result, "stack", columns.stack);
+        set(result, "liveBytes", columns.live_bytes);
+        set(result, "liveAllocations", columns.live_allocations);
+        set(result, "frees", columns.frees);
+        return {};
+    });
+    return result;
+}
+
+Napi::Value HeapObject::hold(const Napi::CallbackInfo& info) {
+    drain_.hold();
+    return info.Env().Undefined();
+}
+
+Napi::Value HeapObject::let_go(const Napi::CallbackInfo& info) {
+    drain_.let_go();
+    return info.Env().Undefined();
+}
+
+Napi::Value HeapObject::finish(const Napi::CallbackInfo& info) {
+    if (auto failure = drain_.finish()) return fail(info.Env(), *failure);
+    return info.Env().Undefined();
+}
+
+Napi::Value HeapObject::close(const Napi::CallbackInfo& info) {
+    drain_.close();
+    return info.Env().Undefined();
+}
+
+}  // namespace offheap::addon
