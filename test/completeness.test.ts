@@ -8,6 +8,9 @@ import { straceRun } from './support/strace.js';
 
 const ABANDONED = 'a signal handler jumped out of a recorded call; its outcome is unknown';
 
+const BYPASSED =
+  "another malloc comes before the shim's; its calls of itself, and some by code loaded later, are unseen";
+
 /** A program whose memory system calls strace and the ledger both count. */
 interface Program {
   needs?: Need[];
@@ -87,8 +90,8 @@ async function compare(
       mmap.ok += abandoned;
     }
     expect(recorded.calls, who).toEqual(traced);
-    // A child's own start: its channel is mapped and kept from its children, and its break is asked for.
-    expect(own.startChild, who).toBe(images[0]!.execs === 0 ? 3 : 0);
+    // A child's own start: its channel is mapped and kept from its children and from core files, and its break is asked for.
+    expect(own.startChild, who).toBe(images[0]!.execs === 0 ? 4 : 0);
 
     const { completeness } = recorded.snapshot();
     expect(completeness.mappingEventsLost, who).toBe(0);
@@ -113,5 +116,6 @@ test.for(
   ]),
 )('$need, $order: as many calls as strace counts', async ({ need, soname, order }, context) => {
   needs(context, 'strace', need);
-  await compare({ command: () => [buildC('malloc_churn')] }, { [order]: [libraryPath(soname)!] });
+  const degraded = order === 'before' ? [BYPASSED] : [];
+  await compare({ command: () => [buildC('malloc_churn')], degraded }, { [order]: [libraryPath(soname)!] });
 });

@@ -5,7 +5,7 @@ import type { TracedCall, TracedImage } from './strace-parse.js';
 export interface OwnCalls {
   /** madvise MADV_POPULATE_WRITE inside the channel: space is reserved before it is touched. */
   reserveChannel: number;
-  /** A forked child's own channel: mmap MAP_SHARED, madvise MADV_DONTFORK, and the question for its break. */
+  /** A forked child's own channel: mmap MAP_SHARED, madvise MADV_DONTFORK and MADV_DONTDUMP, its break. */
   startChild: number;
   /** Memory for thread states and deep stacks, in the ledger as the profiler's; stubs of scanned libraries. */
   ownMemory: number;
@@ -21,6 +21,8 @@ export interface ProgramTrace {
 }
 
 const MADV_DONTFORK = 0xa;
+const MADV_DONTDUMP = 0x10;
+const OWN_ADVICE = new Set([MADV_DONTFORK, MADV_DONTDUMP]);
 const MADV_POPULATE_WRITE = 0x17;
 const MAP_SHARED = 1;
 const MAP_FIXED_NOREPLACE = 0x100000;
@@ -98,7 +100,7 @@ function ownPurposes(
       return 'rewriteLibrary';
     if (!starting) return undefined;
     if (name === 'mmap' && channels.has(Number(result))) return 'startChild';
-    if (name === 'madvise' && args[2] === MADV_DONTFORK && channels.has(args[0]!)) return 'startChild';
+    if (name === 'madvise' && OWN_ADVICE.has(args[2]!) && channels.has(args[0]!)) return 'startChild';
     if (name !== 'brk' || text !== 'NULL') return undefined;
     starting = false; // the last step
     return 'startChild';
