@@ -30,7 +30,8 @@ const PATTERNS: readonly Pattern[] = [
   },
   { what: `depth ${FRAMES}, freed after 1,000 more`, name: 'kept', levels: 0 },
   { what: `depth ${2 * FRAMES}, stack built anew for each`, name: 'descended', levels: FRAMES },
-  { what: `depth ${FRAMES} + 11, each of 2,048 stacks again`, name: 'stacks', levels: 11 },
+  { what: `depth ${FRAMES} + 11, 2,048 stacks by recursion`, name: 'walk', levels: 11 },
+  { what: `depth ${FRAMES} + 11, 2,048 stacks at random`, name: 'stacks', levels: 11 },
 ];
 
 export function instructions({ sides }: Choice): Comparison[] {

@@ -1,25 +1,35 @@
-/** What a pair costs where each comes from another stack, as their number grows: the leaves of a binary tree of calls. */
+/**
+ * What a pair costs where each comes from another stack, as their number grows: the leaves of a binary tree of calls. In
+ * the order of a recursion a stack differs from the last one in two frames, as a rule; in random order in nearly all.
+ */
 
 import type { Choice } from './choice.js';
 import { type Comparison, compare } from './comparison.js';
 import { PairLoop, type Timed } from './pair-loop.js';
 import type { OfSides, Side } from './side.js';
 
-const GROUP = 'ns of CPU per malloc+free pair, each from another stack, in random order';
+const GROUP = 'ns of CPU per malloc+free pair, each from another stack';
 const FRAMES = 10;
 const ROUNDS = 5;
 const LEVELS = [14, 16, 18, 20];
 const MOST_NS = 200;
+const ORDERS = [
+  { pattern: 'walk', order: 'by recursion' },
+  { pattern: 'stacks', order: 'at random' },
+] as const;
+type Order = (typeof ORDERS)[number];
 /** Visits of known stacks after the first of each. */
 const LATER_VISITS = 2;
 
 export async function stacks(choice: Choice): Promise<Comparison[]> {
   const rows: Comparison[] = [];
-  for (const levels of LEVELS) rows.push(...(await atLevels(levels, choice)));
+  for (const order of ORDERS) {
+    for (const levels of LEVELS) rows.push(...(await atLevels(levels, order, choice)));
+  }
   return rows;
 }
 
-async function atLevels(levels: number, choice: Choice): Promise<Comparison[]> {
+async function atLevels(levels: number, { pattern, order }: Order, choice: Choice): Promise<Comparison[]> {
   const count = 2 ** levels;
   const first: OfSides<number[]> = {};
   const again: OfSides<number[]> = {};
@@ -28,7 +38,7 @@ async function atLevels(levels: number, choice: Choice): Promise<Comparison[]> {
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < choice.sides.length; turn++) {
       const side = choice.sides[(round + turn) % choice.sides.length]!;
-      const { visits, invalid } = await visit(side, levels);
+      const { visits, invalid } = await visit(side, pattern, levels);
       if (invalid !== null) notes.add(invalid);
       for (const { pairs } of visits) {
         if (pairs < count)
@@ -45,7 +55,7 @@ async function atLevels(levels: number, choice: Choice): Promise<Comparison[]> {
     compare(
       {
         group: GROUP,
-        what: `${count.toLocaleString('en-US')} stacks of ${levels} choices, ${what}`,
+        what: `${count.toLocaleString('en-US')} stacks, ${order}, ${what}`,
         unit: 'ns',
         relation: 'value',
         reach: { side: 'exact', most: MOST_NS },
@@ -57,14 +67,18 @@ async function atLevels(levels: number, choice: Choice): Promise<Comparison[]> {
 }
 
 /** A process of its own: stacks are new only once. */
-async function visit(side: Side, levels: number): Promise<{ visits: Timed[]; invalid: string | null }> {
+async function visit(
+  side: Side,
+  pattern: Order['pattern'],
+  levels: number,
+): Promise<{ visits: Timed[]; invalid: string | null }> {
   const loop = new PairLoop(side, FRAMES);
   const visits: Timed[] = [];
   let invalid: string | null = null;
   try {
     await loop.measure('pair', 1000);
     for (let visit = 0; visit <= LATER_VISITS; visit++) {
-      visits.push(await loop.measure('stacks', 2 ** levels, levels));
+      visits.push(await loop.measure(pattern, 2 ** levels, levels));
     }
   } finally {
     invalid = await loop.end();

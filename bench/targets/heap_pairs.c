@@ -9,6 +9,7 @@
 //   kept       a block is freed after 1,000 more: farther back than a tool may look to forget both
 //   crossed    two threads allocate COUNT blocks each and free each other's
 //   stacks     each pair from another stack: the leaves of a binary tree of LEVELS calls, in a random order
+//   walk       the same in the order of a recursion through that tree
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdatomic.h>
@@ -105,6 +106,25 @@ static NOINLINE long stacks(long count, int levels) {
     return count;
 }
 
+static NOINLINE void left_subtree(long* left, int levels);
+static NOINLINE void right_subtree(long* left, int levels);
+
+static inline __attribute__((always_inline)) void subtree(long* left, int levels) {
+    if (*left == 0) return;
+    if (levels == 0) {
+        --*left;
+        free(allocate());
+        BARRIER();
+        return;
+    }
+    left_subtree(left, levels - 1);
+    BARRIER();
+    right_subtree(left, levels - 1);
+    BARRIER();
+}
+static NOINLINE void left_subtree(long* left, int levels) { subtree(left, levels); }
+static NOINLINE void right_subtree(long* left, int levels) { subtree(left, levels); }
+
 // ---- two threads ----
 
 // Blocks on their way from one thread to the other: one puts, one takes.
@@ -184,6 +204,8 @@ static NOINLINE void measure(const char* name, long count, int levels) {
         kept_pairs(count);
     } else if (strcmp(name, "stacks") == 0) {
         made = stacks(count, levels);
+    } else if (strcmp(name, "walk") == 0) {
+        for (long left = count; left > 0;) left_subtree(&left, levels);
     } else if (strcmp(name, "crossed") == 0) {
         count -= count % kBatch;
         made = 2 * count;
