@@ -16,12 +16,16 @@ constexpr int64_t kWaitStepNs = 100'000;
 constexpr uint64_t kLongestWaitNs = 2'000'000'000;
 constexpr uint64_t kSilentNs = 2'000'000'000;
 
-uint64_t logical_head(const HeapLane& lane) {
-    return lane.head_of_next + reinterpret_cast<uint64_t>(lane.next) / sizeof(wire::HeapEvent);
+bool has_free_chunk(Header* header) {
+    const uint64_t* bits = wire::chunk_bits(header);
+    for (uint64_t word = 0; word * 64 < header->chunks_capacity; ++word) {
+        if (__atomic_load_n(&bits[word], __ATOMIC_RELAXED) != 0) return true;
+    }
+    return false;
 }
 
 void go_on_in(HeapLane& lane, Chunk* chunk, uint64_t events_before) {
-    const uint64_t head = logical_head(lane);
+    const uint64_t head = head_of(lane);
     lane.next = wire::events_of(chunk) + events_before;
     lane.end = wire::events_of(chunk) + wire::kChunkEvents;
     lane.head_of_next = head - reinterpret_cast<uint64_t>(lane.next) / sizeof(wire::HeapEvent);
@@ -32,7 +36,7 @@ void go_on_in(HeapLane& lane, Chunk* chunk, uint64_t events_before) {
 void go_on_in_last_chunk(Header* header, HeapLane& lane) {
     if (lane.chunk == 0) return;
     Chunk* chunk = wire::chunk_at(header, lane.chunk - 1);
-    go_on_in(lane, chunk, logical_head(lane) - chunk->first_position);
+    go_on_in(lane, chunk, head_of(lane) - chunk->first_position);
 }
 
 // Backed by memory, or kNoChunk.
@@ -48,7 +52,7 @@ bool go_on_in_new_chunk(Channel& channel, HeapLane& lane) {
     const uint32_t number = take_backed_chunk(channel);
     if (number == wire::kNoChunk) return false;
     Chunk* chunk = wire::chunk_at(header, number);
-    chunk->first_position = logical_head(lane);
+    chunk->first_position = head_of(lane);
     chunk->lane = lane.number;
     __atomic_store_n(&chunk->next, 0, __ATOMIC_RELAXED);
     // From the moment of the link on, the chunk before may be given back and be another lane's.
@@ -63,12 +67,13 @@ bool go_on_in_new_chunk(Channel& channel, HeapLane& lane) {
 
 bool go_on(Channel& channel, HeapLane& lane) {
     const HeapSignalsBlocked signals_blocked;
-    if (lane.untold_thread != 0 && lane.end == nullptr) go_on_in_last_chunk(channel.header(), lane);
+    if (lane.end == nullptr) go_on_in_last_chunk(channel.header(), lane);
     if (lane.next == lane.end && !go_on_in_new_chunk(channel, lane)) return false;
     if (lane.untold_thread == 0) return true;
     *lane.next = {wire::heap_word(wire::HeapEventKind::kThread, 0), early_time(channel), 0, 0,
                   lane.untold_thread};
-    move_head(lane);
+    commit(lane);
+    show(lane);
     lane.untold_thread = 0;
     return lane.next != lane.end || go_on_in_new_chunk(channel, lane);
 }
@@ -132,7 +137,9 @@ class Wait {
 bool make_place(Channel& channel, HeapLane& lane) {
     Wait wait;
     do {
-        if (go_on(channel, lane)) return true;
+        // Where all events are lost, losing one must be cheap: no signals are blocked then.
+        const bool may_go_on = (lane.end == nullptr && lane.chunk != 0) || has_free_chunk(channel.header());
+        if (may_go_on && go_on(channel, lane)) return true;
     } while (wait.step(channel.header()));
     switch_to_sampled(channel);
     __atomic_fetch_add(&lane.lane->events_lost, 1, __ATOMIC_RELAXED);

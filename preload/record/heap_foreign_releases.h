@@ -18,17 +18,19 @@
 namespace offheap::record {
 
 inline constexpr uint32_t kForeignReleaseBits = 11;
-extern uint64_t foreign_releases[1u << kForeignReleaseBits];
+extern __attribute__((visibility("hidden"))) uint64_t foreign_releases[1u << kForeignReleaseBits];
 
 inline uint64_t& foreign_release_place(uint64_t address) {
     return foreign_releases[hash_address(address) >> (64 - kForeignReleaseBits)];
 }
 
+// An allocation of this address that comes later is not stamped earlier.
 inline uint64_t foreign_release_time(uint64_t address) {
     return __atomic_load_n(&foreign_release_place(address), __ATOMIC_RELAXED);
 }
 
-inline void note_foreign_release(uint64_t address, uint64_t time) {
+inline void note_foreign_release(uint64_t address, uint64_t released_at) {
+    const uint64_t time = released_at + 1;
     uint64_t& place = foreign_release_place(address);
     uint64_t latest = __atomic_load_n(&place, __ATOMIC_RELAXED);
     while (latest < time && !__atomic_compare_exchange_n(&place, &latest, time, /*weak=*/true,

@@ -1,7 +1,8 @@
 // A thread's heap events, from the hook to its lane in the channel (native/wire/heap.h).
 //
-// All functions bear being abandoned at any instruction: a signal handler may leave by siglongjmp, and the
-// process may be killed. None is re-entered for one lane: who is interrupted inside one calls emit_alone().
+// All functions bear being abandoned at any instruction: a signal handler may leave by siglongjmp (who finds
+// that calls mend_lane()), and the process may be killed. None is re-entered for one lane: who is interrupted
+// inside one calls emit_alone().
 #pragma once
 
 #include <stdint.h>

@@ -45,13 +45,19 @@ inline uint64_t ordered_time(const Channel& channel) {
     return early_time(channel);
 }
 
-// The event at `next` is written; a reader may have it. `next` comes first: were the thread interrupted for
-// good in between, the event would go out whole with the one that follows.
-inline void move_head(HeapLane& lane) {
+// The event at `next` is written, and goes out with the next show(): at once, or, were the thread interrupted
+// for good before that, with the event that follows.
+inline void commit(HeapLane& lane) {
     ++lane.next;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    const uint64_t head = lane.head_of_next + reinterpret_cast<uint64_t>(lane.next) / sizeof(wire::HeapEvent);
-    __atomic_store_n(&lane.lane->head, head, __ATOMIC_RELEASE);  // [head]
+}
+
+inline uint64_t head_of(const HeapLane& lane) {
+    return lane.head_of_next + reinterpret_cast<uint64_t>(lane.next) / sizeof(wire::HeapEvent);
+}
+
+inline void show(HeapLane& lane) {
+    __atomic_store_n(&lane.lane->head, head_of(lane), __ATOMIC_RELEASE);  // [head]
 }
 
 inline bool has_place(Channel& channel, HeapLane& lane) {
@@ -65,7 +71,8 @@ inline uint64_t put_event(Channel& channel, HeapLane& lane, wire::HeapEventKind 
     // After the waiting for a place, if there was any: a lane's releases are in the order of their times.
     const uint64_t time = ordered_time(channel);
     *lane.next = {wire::heap_word(kind, address), time, bytes, stack, sampled_every};
-    move_head(lane);
+    commit(lane);
+    show(lane);
     return time;
 }
 

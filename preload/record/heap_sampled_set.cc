@@ -16,7 +16,7 @@ namespace {
 
 // Tables of growing size: few samples touch little memory. A table that has no room near an address's place
 // leaves it to the next one.
-constexpr uint32_t kSlotBits[] = {12, 15, 18, 20};
+constexpr uint32_t kSlotBits[] = {12, 15, 18, 21};
 constexpr uint32_t kTables = 4;
 constexpr uint32_t kMostProbes = 64;
 
@@ -56,7 +56,8 @@ class Probe {
     Probe(uint64_t* slots, uint32_t table, uint64_t address)
         : slots_(slots + slots_before(table)),
           mask_((1ULL << kSlotBits[table]) - 1),
-          first_(hash_address(address) >> (64 - kSlotBits[table])) {}
+          // Not by the filter's bits: addresses that meet there lie apart here.
+          first_(hash_address(address) << kFilterBits >> (64 - kSlotBits[table])) {}
     uint64_t* operator[](uint32_t probe) const { return &slots_[(first_ + probe) & mask_]; }
 
   private:

@@ -14,7 +14,7 @@
 namespace offheap::record {
 
 inline constexpr uint32_t kFilterBits = 16;
-extern uint8_t sampled_filter[1u << kFilterBits];
+extern __attribute__((visibility("hidden"))) uint8_t sampled_filter[1u << kFilterBits];
 
 inline uint8_t& filter_count(uint64_t address) {
     return sampled_filter[hash_address(address) >> (64 - kFilterBits)];

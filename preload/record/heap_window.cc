@@ -11,28 +11,33 @@ uint64_t foreign_releases[1u << kForeignReleaseBits];
 
 namespace {
 
-// Published, then cleared: a reader that finds it in both places knows it by its time.
+// Published, then cleared: a reader that finds it in both places knows it by its time. mend_lane() clears it
+// for a thread that was interrupted for good in between.
 void publish_entry(Channel& channel, HeapLane& lane, HeapEvent& entry) {
     if (has_place(channel, lane)) {
         *lane.next = entry;
-        move_head(lane);
+        commit(lane);
+        show(lane);
     }
     clear_entry(entry);
 }
 
 }  // namespace
 
-HeapEvent& empty_entry(Channel& channel, HeapLane& lane, WindowSet& set, uint64_t word) {
-    HeapEvent* entry;
-    if (window_word(set.entries[0]) == word) {
-        entry = &set.entries[0];
-    } else if (window_word(set.entries[1]) == word) {
-        entry = &set.entries[1];
-    } else {
-        entry = &set.entries[set.entries[0].time <= set.entries[1].time ? 0 : 1];
+void rest_in_full_set(Channel& channel, HeapLane& lane, uint64_t address, uint64_t time, uint64_t bytes,
+                      uint32_t stack) {
+    HeapEvent* entry = find_entry(lane, address);
+    if (entry == nullptr) {
+        HeapEvent* set = window_set(lane, address);
+        entry = &set[set[0].time <= set[1].time ? 0 : 1];
     }
     publish_entry(channel, lane, *entry);
-    return *entry;
+    fill_entry(*entry, resting_word(address), time, bytes, stack);
+}
+
+void note_allocation_by_clock(Channel& channel, HeapLane& lane, uint64_t address, uint64_t bytes,
+                              uint32_t stack) {
+    note_allocation_at(channel, lane, channel.now(), address, bytes, stack);
 }
 
 bool publish_release(Channel& channel, HeapLane& lane, HeapEventKind kind, uint64_t address,
@@ -69,8 +74,18 @@ void undo_reallocation(Channel& channel, HeapLane& lane, uint64_t address, const
         put_event(channel, lane, HeapEventKind::kUndone, address, 0, 0, 0);
         return;
     }
-    HeapEvent& entry = entry_for(channel, lane, *window_set(lane, address), resting.address);
-    fill_entry(entry, resting.address, resting.time, resting.bytes, resting.stack, resting.sampled_every);
+    rest(channel, lane, address, resting.time, resting.bytes, resting.stack);
+}
+
+void mend_lane(HeapLane& lane) {
+    if (lane.end == nullptr) return;  // nothing was published
+    show(lane);
+    const HeapEvent* first = lane.end - wire::kChunkEvents;
+    if (lane.next == first) return;
+    const HeapEvent& last = lane.next[-1];
+    if (wire::heap_kind(last) != HeapEventKind::kAllocation) return;
+    HeapEvent* entry = find_entry(lane, wire::heap_address(last));
+    if (entry != nullptr && entry->time == last.time) clear_entry(*entry);
 }
 
 void publish_resting(Channel& channel, HeapLane& lane) {

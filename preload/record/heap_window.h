@@ -9,14 +9,17 @@
 
 namespace offheap::record {
 
-struct WindowSet {
-    wire::HeapEvent entries[2];
-};
-inline constexpr uint32_t kWindowSets = wire::kWindowEvents / 2;
-static_assert(sizeof(WindowSet) == 64 && kWindowSets == 128);
+inline constexpr uint32_t kWindowWays = 2;
+inline constexpr uint32_t kWindowSetBits = 7;
+static_assert(wire::kWindowEvents == kWindowWays << kWindowSetBits && sizeof(wire::HeapEvent) == 32);
 
-inline WindowSet* window_set(const HeapLane& lane, uint64_t address) {
-    return reinterpret_cast<WindowSet*>(lane.window) + (hash_address(address) >> 57);
+// The entries of the set where the address belongs.
+inline wire::HeapEvent* window_set(const HeapLane& lane, uint64_t address) {
+    return lane.window + (hash_address(address) >> (64 - kWindowSetBits)) * kWindowWays;
+}
+
+inline uint64_t resting_word(uint64_t address) {
+    return uint64_t{static_cast<uint8_t>(wire::HeapEventKind::kAllocation)} << wire::kHeapKindShift | address;
 }
 
 inline uint64_t window_word(const wire::HeapEvent& entry) {
@@ -26,52 +29,62 @@ inline uint64_t window_word(const wire::HeapEvent& entry) {
 inline void clear_entry(wire::HeapEvent& entry) { __atomic_store_n(&entry.address, 0, __ATOMIC_RELAXED); }
 
 // [window]: over an empty entry; its address comes last.
-inline void fill_entry(wire::HeapEvent& entry, uint64_t word, uint64_t time, uint64_t bytes, uint32_t stack,
-                       uint32_t sampled_every) {
+inline void fill_entry(wire::HeapEvent& entry, uint64_t word, uint64_t time, uint64_t bytes, uint32_t stack) {
     // Each store releases: none comes before the clearing of the address, and the address after all.
     __atomic_store_n(&entry.time, time, __ATOMIC_RELEASE);
     __atomic_store_n(&entry.bytes, bytes, __ATOMIC_RELEASE);
-    __atomic_store_n(&entry.stack, stack, __ATOMIC_RELEASE);
-    __atomic_store_n(&entry.sampled_every, sampled_every, __ATOMIC_RELEASE);
+    // With `sampled_every`, which is 0 here.
+    static_assert(offsetof(wire::HeapEvent, sampled_every) == offsetof(wire::HeapEvent, stack) + 4);
+    __atomic_store_n(reinterpret_cast<uint64_t*>(&entry.stack), uint64_t{stack}, __ATOMIC_RELEASE);
     __atomic_store_n(&entry.address, word, __ATOMIC_RELEASE);
 }
 
-// An empty entry of a set that has none, or has an entry of the same address: publishes that one, else the
-// older.
-wire::HeapEvent& empty_entry(Channel& channel, HeapLane& lane, WindowSet& set, uint64_t word);
+// Where the set has no empty entry, or holds the address: publishes that entry, else the older, and takes its
+// place.
+void rest_in_full_set(Channel& channel, HeapLane& lane, uint64_t address, uint64_t time, uint64_t bytes,
+                      uint32_t stack);
 
-// The entry of the set to be filled with `word`.
-inline wire::HeapEvent& entry_for(Channel& channel, HeapLane& lane, WindowSet& set, uint64_t word) {
-    const uint64_t first = window_word(set.entries[0]);
-    const uint64_t second = window_word(set.entries[1]);
-    if (first == 0 && second != word) return set.entries[0];
-    if (second == 0 && first != word) return set.entries[1];
-    return empty_entry(channel, lane, set, word);
+inline void rest(Channel& channel, HeapLane& lane, uint64_t address, uint64_t time, uint64_t bytes,
+                 uint32_t stack) {
+    wire::HeapEvent* set = window_set(lane, address);
+    const uint64_t word = resting_word(address);
+    const uint64_t first = window_word(set[0]);
+    const uint64_t second = window_word(set[1]);
+    if (first == 0 && second != word) return fill_entry(set[0], word, time, bytes, stack);
+    if (second == 0 && first != word) return fill_entry(set[1], word, time, bytes, stack);
+    rest_in_full_set(channel, lane, address, time, bytes, stack);
 }
 
 // The entry of that address, null when the window has none.
-inline wire::HeapEvent* find_entry(HeapLane& lane, uint64_t address) {
-    WindowSet* set = window_set(lane, address);
-    const uint64_t word = wire::heap_word(wire::HeapEventKind::kAllocation, address);
-    if (window_word(set->entries[0]) == word) return &set->entries[0];
-    if (window_word(set->entries[1]) == word) return &set->entries[1];
+inline wire::HeapEvent* find_entry(const HeapLane& lane, uint64_t address) {
+    wire::HeapEvent* set = window_set(lane, address);
+    const uint64_t word = resting_word(address);
+    if (window_word(set[0]) == word) return &set[0];
+    if (window_word(set[1]) == word) return &set[1];
     return nullptr;
 }
+
+inline void note_allocation_at(Channel& channel, HeapLane& lane, uint64_t now, uint64_t address,
+                               uint64_t bytes, uint32_t stack) {
+    const uint64_t released = foreign_release_time(address);
+    rest(channel, lane, address, now < released ? released : now, bytes, stack);
+}
+
+// Where the time is not the counter's, and takes a call.
+void note_allocation_by_clock(Channel& channel, HeapLane& lane, uint64_t address, uint64_t bytes,
+                              uint32_t stack);
 
 // After the block was allocated. If the window holds the address already, another thread has freed that
 // block: it is published then, not replaced.
 inline void note_allocation(Channel& channel, HeapLane& lane, uint64_t address, uint64_t bytes,
                             uint32_t stack) {
-    const uint64_t word = wire::heap_word(wire::HeapEventKind::kAllocation, address);
-    wire::HeapEvent& entry = entry_for(channel, lane, *window_set(lane, address), word);
-    const uint64_t now = early_time(channel);
-    const uint64_t released = foreign_release_time(address);
-    fill_entry(entry, word, now > released ? now : released + 1, bytes, stack, 0);
+    if (!has_counter(channel)) return note_allocation_by_clock(channel, lane, address, bytes, stack);
+    note_allocation_at(channel, lane, runtime::read_time_stamp_counter(), address, bytes, stack);
 }
 
 // Whether the block of an entry, present or none, is this thread's for certain.
 inline bool rests_here(const wire::HeapEvent* entry, uint64_t address) {
-    return entry != nullptr && foreign_release_time(address) < entry->time;
+    return entry != nullptr && foreign_release_time(address) <= entry->time;
 }
 
 // Publishes a release of a block that doesn't rest in this thread's window. An entry of its address is
@@ -102,6 +115,10 @@ struct Reallocation {
 Reallocation begin_reallocation(Channel& channel, HeapLane& lane, uint64_t address);
 void finish_reallocation(Channel& channel, HeapLane& lane, const Reallocation& reallocation);
 void undo_reallocation(Channel& channel, HeapLane& lane, uint64_t address, const Reallocation& reallocation);
+
+// To be called at the next use of a lane whose last one was left half-way by siglongjmp: finishes what it
+// began.
+void mend_lane(HeapLane& lane);
 
 // Publishes what rests in the window and the temporaries: when a thread ends, or the mode is switched and
 // frees of these blocks will not be noted any more.

@@ -41,8 +41,9 @@ class LaneReader {
         const wire::Chunk* chunk = wire::chunk_at(header_, chunk_ - 1);
         if (chunk->first_position != position_) damaged("wrong first position of the chunk for");
         if (chunk->lane != lane_) damaged("another lane's chunk for");
-        if ((wire::chunk_bits(header_)[(chunk_ - 1) / 64] >> (chunk_ - 1) % 64 & 1) != 0)
-            damaged("a free chunk for");
+        const uint64_t free =
+            __atomic_load_n(&wire::chunk_bits(header_)[(chunk_ - 1) / 64], __ATOMIC_RELAXED);
+        if ((free >> (chunk_ - 1) % 64 & 1) != 0) damaged("a free chunk for");
         if (giving_back && before != 0) wire::give_chunk_back(header_, before - 1);
     }
 
