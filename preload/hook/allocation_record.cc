@@ -74,10 +74,10 @@ ThreadState* usable_state() {
     return state;
 }
 
-uint32_t heap_stack(ThreadState* state, const unwind::Registers& registers) {
+uint32_t heap_stack(ThreadState* state, const unwind::Registers& registers, uint64_t caller) {
     if (!process.configuration.capture_stacks) return 0;
     const uint32_t generation = __atomic_load_n(&process.generation, __ATOMIC_RELAXED);
-    const CallStack stack = stack_of(state, registers, generation);
+    const CallStack stack = stack_of(state, registers, caller, generation);
     if (__builtin_expect(stack.truncated && !stack.repeated, 0))
         __atomic_fetch_add(&process.channel.header()->stacks_truncated, 1, __ATOMIC_RELAXED);
     return stack.node;
@@ -94,7 +94,7 @@ __attribute__((noinline)) void record_alone(uint64_t address, uint64_t bytes, ui
         if (!record::is_sampled(stray_sampler, bytes, sampled_every) || !record::add_sampled(address)) return;
     }
     record::emit_alone(process.channel, this_thread(), HeapEventKind::kAllocation, address, bytes,
-                       heap_stack(nullptr, registers), sampled_every);
+                       heap_stack(nullptr, registers, 0), sampled_every);
 }
 
 void emit_alone(HeapEventKind kind, uint64_t address) {
@@ -109,18 +109,19 @@ __attribute__((noinline)) uint64_t heap_control_of_child() {
 }
 
 __attribute__((noinline)) void record_allocation(void* block, size_t bytes, uint64_t control, bool is_chosen,
-                                                 const unwind::Registers& registers) {
+                                                 const unwind::Registers& registers, uint64_t caller) {
     const auto address = reinterpret_cast<uint64_t>(block);
     ThreadState* const state = usable_state();
     const LaneInUse in_use(state, control);
     if (__builtin_expect(!in_use, 0)) return record_alone(address, bytes, control, registers);
     if (mode_of(control) == HeapMode::kExact) {
-        record::note_allocation(process.channel, state->heap, address, bytes, heap_stack(state, registers));
+        record::note_allocation(process.channel, state->heap, address, bytes,
+                                heap_stack(state, registers, caller));
         return;
     }
     const auto mean_bytes = static_cast<uint32_t>(control >> 32);
     if (!is_chosen && !record::is_sampled(state->heap, bytes, mean_bytes)) return;
-    record::note_sampled(process.channel, state->heap, address, bytes, heap_stack(state, registers),
+    record::note_sampled(process.channel, state->heap, address, bytes, heap_stack(state, registers, caller),
                          mean_bytes);
 }
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "preload/hook/process.h"
+#include "preload/hook/stack_of_call.h"
 #include "preload/hook/thread_state.h"
 #include "preload/record/heap_sampler.h"
 #include "preload/unwind/registers.h"
@@ -18,7 +19,7 @@ uint64_t heap_control_of_child();
 
 // `is_chosen`: the sampling has chosen this allocation already.
 void record_allocation(void* block, size_t bytes, uint64_t control, bool is_chosen,
-                       const unwind::Registers& registers);
+                       const unwind::Registers& registers, uint64_t caller);
 void record_release(void* block, uint64_t control);
 
 // A release by realloc, which may fail to happen.
@@ -32,15 +33,16 @@ void end_reallocation(const ReallocationUnderWay& under_way, void* block, bool h
 
 // ---- what every call passes ----
 
-// A place in a hook, as the unwinder wants it.
+// A place in a hook, as the unwinder wants it, and the hook's return address.
 struct Place {
-    uint64_t rip, rsp, rbp;
+    uint64_t rip, rsp, rbp, caller;
 };
 
 __attribute__((always_inline)) inline Place this_place() {
     Place here;
     __asm__ volatile("lea 0(%%rip), %0\n\tmov %%rsp, %1\n\tmov %%rbp, %2"
                      : "=r"(here.rip), "=r"(here.rsp), "=r"(here.rbp));
+    here.caller = reinterpret_cast<uint64_t>(__builtin_return_address(0));
     return here;
 }
 
@@ -107,6 +109,10 @@ __attribute__((always_inline)) inline bool is_passed_over(uint64_t control, uint
     return state->heap_control == control && record::is_passed_over(state->heap, bytes, control >> 32);
 }
 
+__attribute__((always_inline)) inline unwind::CaptureStart start_at(const Place& place) {
+    return {wire::kKeyExactAddress << wire::kKeyKindShift | place.rip, place.rsp, place.rbp, place.caller};
+}
+
 // The node of the present stack if it is the thread's last one again, else 0.
 __attribute__((always_inline)) inline uint32_t repeated_stack(ThreadState* state, const Place& place) {
     const uint32_t turn = __atomic_load_n(&state->captures, __ATOMIC_RELAXED);
@@ -128,7 +134,8 @@ __attribute__((always_inline)) inline void* allocated_under(uint64_t control, vo
     if (__builtin_expect(is_ready(state, control), 1)) {
         if (mode_of(control) == wire::HeapMode::kExact) {
             enter_lane(state, here.rsp);
-            const uint32_t stack = repeated_stack(state, here);
+            uint32_t stack = repeated_stack(state, here);
+            if (stack == 0) stack = restored_stack(state, start_at(here));
             if (__builtin_expect(stack != 0, 1)) {
                 record::note_allocation(process.channel, state->heap, reinterpret_cast<uint64_t>(block),
                                         bytes, stack);
@@ -140,7 +147,7 @@ __attribute__((always_inline)) inline void* allocated_under(uint64_t control, vo
             is_chosen = true;
         }
     }
-    record_allocation(block, bytes, control, is_chosen, registers_at(here));
+    record_allocation(block, bytes, control, is_chosen, registers_at(here), here.caller);
     return block;
 }
 

@@ -65,6 +65,33 @@ __attribute__((noinline)) void verify(ThreadState* state, const unwind::Register
     if (verdict == Verdict::different) __atomic_fetch_add(&header->capture_mismatches, 1, __ATOMIC_RELAXED);
 }
 
+unwind::CaptureStart start_of(const unwind::Registers& registers, uint64_t caller) {
+    return {wire::kKeyExactAddress << wire::kKeyKindShift | registers.rip, registers.rsp, registers.rbp,
+            caller};
+}
+
+bool restore_tail(ThreadState* state, const unwind::CaptureStart& start) {
+    if (state->tails == nullptr) return false;
+    record::StackMemory& memory = state->stack_memory;
+    const bool restored =
+        state->tails->restore(state->stack, state->window, start, memory.nodes, memory.count);
+    if (restored) memory.count = state->stack.count();
+    return restored;
+}
+
+// Threads that allocate little have no use for the memory.
+constexpr uint32_t kWalksBeforeTails = 256;
+
+void keep_tail(ThreadState* state, const unwind::Registers& registers, uint64_t caller) {
+    if (state->tails == nullptr) {
+        OwnMapping fresh = {};
+        if (++state->walks < kWalksBeforeTails || !add_tails(state, &fresh)) return;
+        note_own_mapping(fresh.address, fresh.bytes);
+    }
+    if (state->stack_memory.count != state->stack.count()) return;
+    state->tails->keep(state->stack, start_of(registers, caller), state->stack_memory.nodes);
+}
+
 }  // namespace
 
 void identify_thread(ThreadState* state, uint64_t stack_pointer, wire::Event* event) {
@@ -83,7 +110,30 @@ void identify_thread(ThreadState* state, uint64_t stack_pointer, wire::Event* ev
     event->thread_id = state->thread_id;
 }
 
-CallStack stack_of(ThreadState* state, const unwind::Registers& registers, uint32_t generation) {
+namespace {
+
+// While `capturing` is set, a signal handler's calls keep off what is remembered, but for one on an alternate
+// stack above, which takes the capture for one that was left: it shows in the count of captures.
+uint32_t begin_capture(ThreadState* state, uint64_t stack_pointer) {
+    const uint32_t turn = ++state->captures;
+    state->capture_stack_pointer = stack_pointer;
+    __atomic_store_n(&state->capturing, 1, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    return turn;
+}
+bool is_undisturbed(const ThreadState* state, uint32_t turn) {
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    return __atomic_load_n(&state->captures, __ATOMIC_RELAXED) == turn;
+}
+void end_capture(ThreadState* state) {
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n(&state->capturing, 0, __ATOMIC_RELAXED);
+}
+
+}  // namespace
+
+CallStack stack_of(ThreadState* state, const unwind::Registers& registers, uint64_t caller,
+                   uint32_t generation) {
     bool handler_runs = false;
     if (state == nullptr) return capture_in_emergency(registers, generation, &handler_runs);
     // A capture under way above the present stack pointer is another one, interrupted; below, its handler
@@ -97,11 +147,9 @@ CallStack stack_of(ThreadState* state, const unwind::Registers& registers, uint3
         }
         forget_stack(state);
     }
-    const uint32_t turn = ++state->captures;
-    state->capture_stack_pointer = registers.rsp;
-    __atomic_store_n(&state->capturing, 1, __ATOMIC_RELAXED);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    capture_with_room(state, registers);
+    const uint32_t turn = begin_capture(state, registers.rsp);
+    const bool restored = caller != 0 && restore_tail(state, start_of(registers, caller));
+    if (!restored) capture_with_room(state, registers);
     const uint32_t verify_every = process.configuration.verify_every;
     if (__builtin_expect(verify_every != 0, 0) && turn % verify_every == 0) verify(state, registers);
     const unwind::RememberedStack& captured = state->stack;
@@ -111,21 +159,31 @@ CallStack stack_of(ThreadState* state, const unwind::Registers& registers, uint3
     CallStack stack = told(record::intern_stack(process.channel, &state->stack_memory, frames, generation),
                            captured.stop());
     stack.repeated = captured.unchanged() == captured.count();
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    if (__builtin_expect(__atomic_load_n(&state->captures, __ATOMIC_RELAXED) != turn, 0)) {
+    if (caller != 0 && !stack.repeated) keep_tail(state, registers, caller);
+    if (__builtin_expect(!is_undisturbed(state, turn), 0)) {
         // A handler on an alternate stack above took this capture for one that is over, and its memory.
         forget_stack(state);
         stack = capture_in_emergency(registers, generation, &handler_runs);
     }
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    __atomic_store_n(&state->capturing, 0, __ATOMIC_RELAXED);
+    end_capture(state);
     return stack;
+}
+
+__attribute__((noinline)) uint32_t restored_stack(ThreadState* state, const unwind::CaptureStart& start) {
+    if (state->tails == nullptr || state->capturing != 0 || process.configuration.verify_every != 0) return 0;
+    const uint32_t turn = begin_capture(state, start.rsp);
+    const bool restored = restore_tail(state, start);
+    const uint32_t node = restored ? state->stack_memory.nodes[state->stack_memory.count - 1] : 0;
+    const bool undisturbed = is_undisturbed(state, turn);
+    if (__builtin_expect(!undisturbed, 0)) forget_stack(state);
+    end_capture(state);
+    return undisturbed ? node : 0;
 }
 
 void capture_stack(ThreadState* state, const SystemCallFrame& frame, wire::Event* event) {
     event->generation = __atomic_load_n(&process.generation, __ATOMIC_RELAXED);
     if (!process.configuration.capture_stacks) return;
-    const CallStack stack = stack_of(state, registers_of(frame), event->generation);
+    const CallStack stack = stack_of(state, registers_of(frame), 0, event->generation);
     event->stack = stack.node;
     if (!stack.truncated) return;
     event->flags |= wire::kFlagStackTruncated;

@@ -20,6 +20,11 @@ struct CallStack {
 };
 
 // The stack that the registers stand on, under the root of the present load generation. `state` may be null.
-CallStack stack_of(ThreadState* state, const unwind::Registers& registers, uint32_t generation);
+// `caller`: the return address of the function that they are in, 0 where that is not known or worth knowing.
+CallStack stack_of(ThreadState* state, const unwind::Registers& registers, uint64_t caller,
+                   uint32_t generation);
+
+// The node of the stack whose tail the thread was in of late, 0 if it was not or that cannot be told.
+uint32_t restored_stack(ThreadState* state, const unwind::CaptureStart& start);
 
 }  // namespace offheap::hook

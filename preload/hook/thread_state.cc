@@ -108,6 +108,7 @@ ThreadState* acquire(OwnMapping* fresh) {
     state->heap_control = 0;
     state->heap_stack_pointer = 0;
     state->endings = 0;
+    state->walks = 0;
     state->thread_id = 0;
     state->process_id = 0;
     state->under_way = 0;
@@ -152,7 +153,18 @@ bool grow_stack(ThreadState* state, OwnMapping* fresh) {
     return true;
 }
 
+bool add_tails(ThreadState* state, OwnMapping* fresh) {
+    constexpr uint64_t kBytes = (sizeof(unwind::RememberedTails) + 4095) & ~uint64_t{4095};
+    const long address =
+        raw_syscall(kSysMmap, 0, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (is_error(address)) return false;
+    state->tails = reinterpret_cast<unwind::RememberedTails*>(address);
+    *fresh = {static_cast<uint64_t>(address), kBytes};
+    return true;
+}
+
 void forget_stack(ThreadState* state) {
+    if (state->tails != nullptr) state->tails->forget();
     state->stack.forget();
     state->stack_memory.count = 0;
 }

@@ -8,6 +8,7 @@
 #include "preload/record/heap_lane.h"
 #include "preload/unwind/capture.h"
 #include "preload/unwind/remembered_stack.h"
+#include "preload/unwind/remembered_tails.h"
 
 namespace offheap::hook {
 
@@ -35,7 +36,9 @@ struct ThreadState {
     uint32_t endings;  // rounds of the thread's destructors that were waited for
     unwind::StackWindow window;
     unwind::RememberedStack stack;
-    record::StackMemory stack_memory;                          // of `stack`
+    unwind::RememberedTails* tails;    // null until it pays
+    uint32_t walks;                    // of allocations whose stack was not the last one
+    record::StackMemory stack_memory;  // of `stack`
     alignas(8) char inline_stack[stack_bytes(kInlineFrames)];  // the two's memory until a deep stack is met
 };
 static_assert(sizeof(ThreadState) <= 4096);
@@ -59,6 +62,9 @@ ThreadState* thread_state(OwnMapping* fresh);
 // Gives the stack room for eight times the frames, up to a million; false when it can't grow. What was
 // captured is forgotten.
 bool grow_stack(ThreadState* state, OwnMapping* fresh);
+
+// Gives the thread room for the tails of its stacks; false when there is no memory.
+bool add_tails(ThreadState* state, OwnMapping* fresh);
 
 // Told when a thread ends, before its state is used again; null: nobody wants to know.
 extern void (*thread_end_listener)(ThreadState* state);

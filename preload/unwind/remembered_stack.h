@@ -72,6 +72,7 @@ class RememberedStack {
 
   private:
     friend class Reuse;
+    friend class RememberedTails;
 
     void walk(const Registers& registers, StackWindow& window, uint64_t epoch);
 

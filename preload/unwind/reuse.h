@@ -43,10 +43,17 @@ class Reuse {
         // that is gone. What an earlier call has found unchanged is not read twice.
         const RememberedFrame* const met = youngest_;
         const RememberedFrame* callers = met < checked_ ? met : checked_;
-        const uint64_t high = memory.high();
-        for (; callers > frames_; --callers) {
-            const RememberedFrame& caller = callers[-1];
-            if (caller.rsp > high || load(caller.rsp - 8) != caller.frame) break;
+        if (__builtin_expect(frames_->rsp <= memory.high(), 1)) {
+            // Stack pointers rise toward the root, so all that is read lies below the window's end.
+#pragma GCC unroll 4
+            for (; callers > frames_; --callers) {
+                if (load(callers[-1].rsp - 8) != callers[-1].frame) break;
+            }
+        } else {
+            for (; callers > frames_; --callers) {
+                const RememberedFrame& caller = callers[-1];
+                if (caller.rsp > memory.high() || load(caller.rsp - 8) != caller.frame) break;
+            }
         }
         checked_ = callers;
 
