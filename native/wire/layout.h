@@ -161,11 +161,12 @@ struct Reserved {
     X(uint64_t, reserved1, 112)  \
     X(uint64_t, reserved2, 120)
 
-// A node of the stack tree: one frame, and the node of the frame that called it (older, toward the root).
+// A node of the stack tree: one frame, the node of the frame that called it (older, toward the root), and the
+// first of those that it called.
 #define OFFHEAP_STACK_NODE_FIELDS(X) \
     X(uint64_t, key, 0)              \
     X(uint32_t, parent, 8)           \
-    X(uint32_t, depth, 12)
+    X(uint32_t, first_child, 12)
 
 // A system-call instruction that the shim has rewritten or tried to.
 #define OFFHEAP_SITE_FIELDS(X)     \
@@ -284,7 +285,7 @@ struct Reserved {
     X(uint64_t, chunks_offset, 536)        \
     X(uint64_t, chunks_capacity, 544)      \
     X(uint32_t, index_bits, 552)           \
-    X(uint32_t, index_next_bits, 556)      \
+    X(uint32_t, index_used, 556)           \
     X(uint64_t, index_migrated, 560)       \
     X(uint64_t, index_reserved, 568)       \
     X(uint64_t, heap_control, 576)         \

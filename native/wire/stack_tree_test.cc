@@ -15,7 +15,7 @@ namespace {
 
 using test::PlainChannel;
 
-constexpr auto kBacked = [](uint64_t) { return true; };
+constexpr auto kBacked = [](uint64_t, uint64_t) { return true; };
 
 TEST(StackTree, gives_one_id_to_one_path) {
     PlainChannel channel(1);
@@ -29,7 +29,7 @@ TEST(StackTree, gives_one_id_to_one_path) {
     EXPECT_NE(root, 0u);
 }
 
-TEST(StackTree, stores_frame_parent_and_depth) {
+TEST(StackTree, stores_frame_parent_and_first_child) {
     PlainChannel channel(1);
     StackTree tree(channel.header());
     const uint32_t root = tree.intern(0, 100, kBacked);
@@ -37,8 +37,10 @@ TEST(StackTree, stores_frame_parent_and_depth) {
     const uint32_t leaf = tree.intern(child, 300, kBacked);
     EXPECT_EQ(channel.nodes()[leaf].key, 300u);
     EXPECT_EQ(channel.nodes()[leaf].parent, child);
-    EXPECT_EQ(channel.nodes()[root].depth, 0u);
-    EXPECT_EQ(channel.nodes()[leaf].depth, 2u);
+    EXPECT_NE(tree.intern(root, 201, kBacked), child);
+    EXPECT_EQ(channel.nodes()[root].parent, 0u);
+    EXPECT_EQ(channel.nodes()[root].first_child, child);
+    EXPECT_EQ(channel.nodes()[leaf].first_child, 0u);
 }
 
 TEST(StackTree, agrees_with_a_map_and_puts_parents_first) {
@@ -75,15 +77,22 @@ TEST(StackTree, answers_zero_when_full_and_still_finds_what_it_has) {
 
 TEST(StackTree, touches_no_node_without_memory) {
     PlainChannel channel(1);
-    StackTree tree(channel.header());
-    uint64_t asked = 0;
-    const uint32_t refused = tree.intern(0, 100, [&asked](uint64_t node) {
-        asked = node;
+    Header* header = channel.header();
+    header->nodes_reserved = 2 * sizeof(StackNode);
+    StackTree tree(header);
+    std::vector<uint64_t> asked;
+    const auto refuse = [&asked](uint64_t offset, uint64_t) {
+        asked.push_back(offset);
         return false;
-    });
-    EXPECT_EQ(refused, 0u);
-    EXPECT_EQ(asked, 1u);
-    EXPECT_EQ(channel.nodes()[1].key, 0u);
+    };
+    ASSERT_EQ(tree.intern(0, 100, refuse), 1u);
+    EXPECT_TRUE(asked.empty()) << "there is memory";
+    EXPECT_EQ(tree.intern(1, 101, refuse), 0u);
+    EXPECT_EQ(tree.intern(0, 102, refuse), 0u);
+    EXPECT_EQ(asked, std::vector<uint64_t>(2, header->nodes_offset + 2 * sizeof(StackNode)));
+    EXPECT_EQ(channel.nodes()[2].key, 0u);
+    EXPECT_EQ(tree.intern(0, 100, refuse), 1u);
+    EXPECT_EQ(tree.intern(1, 101, kBacked), 2u) << "no number was spent";
 }
 
 TEST(StackTree, gives_one_id_to_one_path_from_many_threads) {

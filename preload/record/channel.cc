@@ -85,10 +85,15 @@ uint64_t file_limit_bytes() {
     return share < file ? share : file;
 }
 
+uint64_t at_most(uint64_t limit, uint64_t value) { return value < limit ? value : limit; }
+
 uint64_t ring_first_bytes(const wire::Header& layout) {
-    const uint64_t total = layout.ring_capacity * sizeof(wire::Event);
-    return total < kRingFirstBytes ? total : kRingFirstBytes;
+    return at_most(kRingFirstBytes, layout.ring_capacity * sizeof(wire::Event));
 }
+uint64_t nodes_first_bytes(const wire::Header& layout) {
+    return at_most(kNodesFirstBytes, layout.nodes_capacity * sizeof(wire::StackNode));
+}
+uint64_t index_first_entries(const wire::Header& layout) { return 2ULL << layout.index_bits; }
 
 // Sizes the file, backs what a channel has from the start and maps it: its address, or an error.
 long map_file(long fd, const wire::Header& layout) {
@@ -100,8 +105,8 @@ long map_file(long fd, const wire::Header& layout) {
     long address = -ENOMEM;
     if (!is_error(raw_syscall(kSysFtruncate, fd, file_bytes)) &&
         back(0, layout.text_offset + kTextFirstBytes) && back(layout.ring_offset, ring_first_bytes(layout)) &&
-        back(layout.index_offset, layout.index_capacity * sizeof(uint32_t)) &&
-        back(layout.nodes_offset, kNodesFirstBytes)) {
+        back(layout.index_offset, index_first_entries(layout) * sizeof(uint32_t)) &&
+        back(layout.nodes_offset, nodes_first_bytes(layout))) {
         address = raw_syscall(kSysMmap, 0, file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     }
     if (is_error(address)) raw_syscall(kSysFtruncate, fd, 0);
@@ -157,7 +162,8 @@ bool Channel::open_file(const Configuration& configuration) {
     layout.layout_hash = wire::layout_hash();
     layout.channel_id = channel_id;
     layout.ring_reserved = ring_first_bytes(layout);
-    layout.nodes_reserved = kNodesFirstBytes;
+    layout.nodes_reserved = nodes_first_bytes(layout);
+    layout.index_reserved = index_first_entries(layout);
     layout.nodes_used = 1;  // node 0 is "no stack"
     layout.text_used = 8;   // offset 0 is "no text"
     header_ = reinterpret_cast<wire::Header*>(address);
@@ -240,18 +246,6 @@ bool Channel::reserve_ring(uint64_t position) {
         return false;
     }
     raise(&header_->ring_reserved, reserved, target);
-    return true;
-}
-
-bool Channel::reserve_node(uint64_t node) {
-    const uint64_t reserved = __atomic_load_n(&header_->nodes_reserved, __ATOMIC_RELAXED);
-    const uint64_t needed = (node + 1) * sizeof(wire::StackNode);
-    if (needed <= reserved) return true;
-    const uint64_t total = header_->nodes_capacity * sizeof(wire::StackNode);
-    uint64_t target = round_up(needed, 1u << 16);
-    if (target > total) target = total;
-    if (!make_backed(header_->nodes_offset + reserved, target - reserved)) return false;
-    raise(&header_->nodes_reserved, reserved, target);
     return true;
 }
 

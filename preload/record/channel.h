@@ -26,18 +26,21 @@ class Channel {
     bool create(const runtime::Configuration& configuration, const Parent& parent);
 
     wire::Header* header() const { return header_; }
-    const wire::StackTree& stacks() const { return stacks_; }
-    wire::StackTree& stacks() { return stacks_; }
 
     uint64_t now() const;
 
     // Makes sure that the next ring slots are backed; false while the file system is full.
     bool reserve_ring(uint64_t position);
-    bool reserve_node(uint64_t node);
     bool reserve_backlog(uint64_t slot);
     // A lane's entry, window and temporaries; at once for one that was reserved before.
     bool reserve_lane(uint32_t lane);
     bool reserve_chunk(uint32_t chunk);
+
+    // The stack tree's node for a frame called from `parent`; 0 when there is no room for a new one.
+    uint32_t intern(uint32_t parent, uint64_t key) {
+        return stacks_.intern(parent, key,
+                              [this](uint64_t offset, uint64_t bytes) { return make_backed(offset, bytes); });
+    }
 
     // Stores a text once per call and returns its offset, 0 when there is no room (and says so in the
     // header).

@@ -45,6 +45,12 @@ wire::Slot reserve_slot(Channel& channel) {
     return slot;
 }
 
+InternedStack cut_stack(Channel& channel, uint32_t known) {
+    __atomic_fetch_add(&channel.header()->stacks_cut_by_space, 1, __ATOMIC_RELAXED);
+    channel.degrade(wire::Degradation::kStackSpaceExhausted);
+    return {known, true};
+}
+
 }  // namespace
 
 void (*own_mapping_listener)(uint64_t address, uint64_t bytes);
@@ -71,8 +77,6 @@ uint64_t emit(Channel& channel, const wire::Event& event) {
 InternedStack intern_stack(Channel& channel, StackMemory* memory, const StackFrames& frames,
                            uint32_t generation) {
     const uint32_t count = frames.count;
-    const auto make_space = [&channel](uint64_t node) { return channel.reserve_node(node); };
-    wire::StackTree& tree = channel.stacks();
     uint32_t node = 0;
     uint32_t known = 0;  // frames nearest the root whose nodes `memory` holds
     if (memory != nullptr) {
@@ -88,23 +92,18 @@ InternedStack intern_stack(Channel& channel, StackMemory* memory, const StackFra
         memory->generation = generation;
         memory->count = known;
     }
-    if (known == 0)
-        node = tree.intern(0, wire::kKeyGeneration << wire::kKeyKindShift | generation, make_space);
-    for (uint32_t depth = known; node != 0 && depth < count; ++depth) {
-        const uint32_t child =
-            own_code.holds(frames[depth]) ? node : tree.intern(node, frames[depth], make_space);
-        if (child == 0) {
-            __atomic_fetch_add(&channel.header()->stacks_cut_by_space, 1, __ATOMIC_RELAXED);
-            channel.degrade(wire::Degradation::kStackSpaceExhausted);
-            return {node, true};
-        }
+    if (known == 0) node = channel.intern(0, wire::kKeyGeneration << wire::kKeyKindShift | generation);
+    if (node == 0) return cut_stack(channel, node);
+    for (uint32_t depth = known; depth < count; ++depth) {
+        const uint32_t child = own_code.holds(frames[depth]) ? node : channel.intern(node, frames[depth]);
+        if (child == 0) return cut_stack(channel, node);
         node = child;
         if (memory != nullptr) {
             memory->nodes[depth] = node;
             memory->count = depth + 1;
         }
     }
-    return {node, node == 0};
+    return {node, false};
 }
 
 }  // namespace offheap::record

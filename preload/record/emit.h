@@ -28,7 +28,7 @@ extern CodeRange own_code;
 
 struct InternedStack {
     uint32_t node;
-    bool cut;  // the tree is full: `node` stands for the frames nearest the root only
+    bool cut;  // there is no room: `node` stands for the frames nearest the root only, 0 for none
 };
 
 // The nodes of the stack interned last, root first: what the next one shares with it needs no look-up.

@@ -1,14 +1,15 @@
 #include "preload/record/sections.h"
 
 #include "native/wire/heap.h"
+#include "native/wire/stack_tree.h"
 
 namespace offheap::record {
 
 namespace {
 
 constexpr uint64_t kSites = 256;
+constexpr uint32_t kIndexFirstBits = 14;
 constexpr uint64_t kTextBytes = 1u << 20;
-constexpr uint64_t kNodes = 1u << 17;
 // What is live in a process that nobody collects.
 constexpr uint64_t kBacklogEvents = 1u << 18;
 constexpr uint64_t kLaneBytes = sizeof(wire::Lane) + wire::kWindowBytes;
@@ -45,8 +46,10 @@ wire::Header lay_out_sections(uint64_t ring_events, uint64_t heap_chunks, uint64
     layout.sites_capacity = kSites;
     layout.text_capacity = kTextBytes;
     layout.ring_capacity = fitting(ring_events, 64, sizeof(wire::Event), room_bytes / 3);
-    layout.nodes_capacity = fitting(kNodes, 1024, sizeof(wire::StackNode) + 8, room_bytes / 3);
-    layout.index_capacity = layout.nodes_capacity * 2;
+    layout.nodes_capacity = fitting(wire::kMostNodes, 1024, sizeof(wire::StackNode), room_bytes / 4);
+    layout.index_capacity = layout.nodes_capacity * 2;  // the last era has an entry for each
+    layout.index_bits = kIndexFirstBits;
+    while (2ULL << layout.index_bits > layout.index_capacity) --layout.index_bits;
     layout.backlog_capacity = fitting(kBacklogEvents, 1024, sizeof(wire::Event), room_bytes / 3);
 
     const uint64_t most_chunks = heap_chunks < wire::kMostChunks ? heap_chunks : wire::kMostChunks;

@@ -46,6 +46,8 @@ function patched(...changes: [name: string, value: bigint][]): Buffer {
 
 const code = (expected: string) => expect.objectContaining({ name: 'OffheapError', code: expected });
 
+const offsetOf = (section: string) => Number(golden.readBigUInt64LE(fieldOffset(Header, section)));
+
 /** Does with a channel all that a collector does. */
 function collect(): void {
   const drain = new Drain(path);
@@ -193,12 +195,18 @@ test('random damage ends in a typed error or a clean end', () => {
     return (state >>> 8) % below;
   };
   // Behind magic and layout hash, which would end every round at once.
-  const places = [() => 16 + random(Header.bytes - 16), () => RING + random(golden.length - RING)];
+  const heap = offsetOf('lanes_offset');
+  const behindHeap = offsetOf('text_offset');
+  const places = [
+    () => 16 + random(Header.bytes - 16),
+    () => RING + random(heap - RING),
+    () => behindHeap + random(golden.length - behindHeap),
+  ];
   const outcomes = { clean: 0, refused: 0 };
   for (let round = 0; round < 1500; round++) {
     const bytes = Buffer.from(golden);
     for (let change = random(6); change >= 0; change--) {
-      const at = places[random(2)]!();
+      const at = places[random(3)]!();
       bytes[at] = [0, 0xff, 0x80, random(256)][random(4)]!;
     }
     write(random(8) === 0 ? bytes.subarray(0, random(bytes.length)) : bytes);

@@ -58,9 +58,9 @@ export interface ChannelHeader {
   stacksTruncated: number;
   stacksCutBySpace: number;
   flamegraphRequests: number;
-  /** The stack tree's hash table has 2 ** indexBits entries, and soon 2 ** indexNextBits. */
+  /** The stack tree's hash table has 2 ** indexBits entries, of which so many are in use. */
   indexBits: number;
-  indexNextBits: number;
+  indexUsed: number;
   heapControl: HeapControl;
   /** What the clock of the events showed at the last switch of the mode; 0: it was never switched. */
   heapSwitchedAt: bigint;
@@ -138,7 +138,7 @@ export function decodeHeader(bytes: Uint8Array): ChannelHeader {
     stacksCutBySpace: view.u64('stacks_cut_by_space'),
     flamegraphRequests: view.u64('flamegraph_requests'),
     indexBits: view.u32('index_bits'),
-    indexNextBits: view.u32('index_next_bits'),
+    indexUsed: view.u32('index_used'),
     heapControl: heapControl(view.bits('heap_control')),
     heapSwitchedAt: view.bits('heap_switched_at'),
     lanesUsed: view.u64('lanes_used'),

@@ -63,7 +63,9 @@ Header* create(const char* path, uint64_t ring_events) {
     header->ring_offset = ring, header->ring_capacity = ring_events;
     header->ring_reserved = ring_events * sizeof(Event);
     header->nodes_offset = nodes, header->nodes_capacity = kNodes;
-    header->index_offset = index, header->index_capacity = 2 * kNodes;
+    header->nodes_reserved = kNodes * sizeof(StackNode);
+    header->index_offset = index, header->index_reserved = header->index_capacity = 2 * kNodes;
+    while (2ULL << header->index_bits < header->index_capacity) ++header->index_bits;
     header->text_offset = header->sites_offset = index;
     header->nodes_used = 1;
     __atomic_store_n(&header->magic, kMagic, __ATOMIC_RELEASE);
@@ -71,7 +73,7 @@ Header* create(const char* path, uint64_t ring_events) {
 }
 
 uint32_t stack_of(StackTree& tree, uint32_t thread, uint64_t number) {
-    const auto backed = [](uint64_t) { return true; };
+    const auto backed = [](uint64_t, uint64_t) { return true; };
     const uint32_t variant = static_cast<uint32_t>(number * 7919 % kStackVariants);
     uint32_t node = tree.intern(0, kKeyGeneration << kKeyKindShift | thread, backed);
     for (uint32_t depth = 0; depth < kStackDepth; ++depth) {

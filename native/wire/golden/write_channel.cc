@@ -26,13 +26,13 @@ struct Sections {
     static constexpr uint64_t kRing = kPageBytes;
     static constexpr uint64_t kNodes = kRing + kRingCapacity * sizeof(Event);
     static constexpr uint64_t kIndex = kNodes + kNodesCapacity * sizeof(StackNode);
-    static constexpr uint64_t kText = kIndex + kIndexCapacity * sizeof(uint32_t);
-    static constexpr uint64_t kSites = kText + kTextCapacity;
-    static constexpr uint64_t kBacklog = kSites + kSitesCapacity * sizeof(Site);
-    static constexpr uint64_t kLanes = kBacklog + kBacklogCapacity * sizeof(Event);
+    static constexpr uint64_t kLanes = kIndex + kIndexCapacity * sizeof(uint32_t);
     static constexpr uint64_t kWindows = kLanes + kLanesCapacity * sizeof(Lane);
     static constexpr uint64_t kChunks = kWindows + kLanesCapacity * kWindowBytes;
-    static constexpr uint64_t kEnd = kChunks + kChunksCapacity * kChunkBytes;
+    static constexpr uint64_t kText = kChunks + kChunksCapacity * kChunkBytes;
+    static constexpr uint64_t kSites = kText + kTextCapacity;
+    static constexpr uint64_t kBacklog = kSites + kSitesCapacity * sizeof(Site);
+    static constexpr uint64_t kEnd = kBacklog + kBacklogCapacity * sizeof(Event);
 };
 
 alignas(kPageBytes) uint8_t g_file[Sections::kEnd];
@@ -107,7 +107,7 @@ void describe(Header* header) {
     header->events_nested = 15;
     header->captures_verified = 17;
     header->capture_mismatches = 18;
-    header->index_bits = header->index_next_bits = 5;
+    header->index_bits = 4;
     header->index_reserved = kIndexCapacity;
 }
 
@@ -152,7 +152,7 @@ uint32_t fill(Header* header) {
     const uint32_t unusual = add_text(header, "/tmp/Stück \xe2\x82\xac", 15);
 
     StackTree tree(header);
-    const auto backed = [](uint64_t) { return true; };
+    const auto backed = [](uint64_t, uint64_t) { return true; };
     const uint32_t root = tree.intern(0, kKeyGeneration << kKeyKindShift | 3, backed);
     const uint32_t outer = tree.intern(root, 0x7f1122334455, backed);
     const uint32_t leaf = tree.intern(outer, kKeyExactAddress << kKeyKindShift | 0x7ffe00112233, backed);
