@@ -38,15 +38,17 @@ export interface About {
   unit: Unit;
   relation: Relation;
   base?: Side;
+  /** What is shown; all by default. */
+  sides?: readonly Side[];
   reach?: Reach;
   note?: string;
 }
 
 /** The rounds of all sides as one row. A round of one side is compared with the base's of the same round. */
 export function compare(about: About, rounds: OfSides<readonly number[]>): Comparison {
-  const { group, what, unit, relation, base = 'none', reach = null, note = '' } = about;
+  const { group, what, unit, relation, base = 'none', sides = SIDES, reach = null, note = '' } = about;
   const cells: OfSides<Cell> = {};
-  for (const side of SIDES) {
+  for (const side of sides) {
     const values = rounds[side];
     if (values === undefined || values.length === 0) continue;
     if (side === base || relation === 'value') cells[side] = cellOf(values, Math.min(...values));

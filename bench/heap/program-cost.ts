@@ -114,6 +114,7 @@ function rowsOf(program: Program, { sides, failures }: Costs, start: OfSides<num
     ...about,
     what: '  sampled over nothing recorded',
     base: 'off',
+    sides: ['off', 'sampled'],
     reach: { side: 'sampled', most: MOST_OF_NOTHING_RECORDED },
   };
   const rows = [
@@ -121,7 +122,7 @@ function rowsOf(program: Program, { sides, failures }: Costs, start: OfSides<num
     compare({ ...about, what: '  with its collector or helper' }, all),
     ofHeaptrack('  what these add, of what heaptrack adds', all, {}),
     ofHeaptrack("  the same without the collector's start", all, start),
-    compare(sampled, only(target, 'off', 'sampled')),
+    compare(sampled, target),
   ];
   return rows.filter(({ cells }) => Object.keys(cells).length > 0);
 }
@@ -138,10 +139,6 @@ function ofHeaptrack(what: string, all: OfSides<number[]>, start: OfSides<number
   }
   const reach = { side: 'exact', most: MOST_OF_HEAPTRACK } as const;
   return compare({ group: GROUP, what, unit: '×', relation: 'value', reach }, shares);
-}
-
-function only(figures: OfSides<number[]>, ...sides: Side[]): OfSides<number[]> {
-  return Object.fromEntries(sides.flatMap((side) => (figures[side] ? [[side, figures[side]]] : [])));
 }
 
 /** Allocations that nobody recorded are cheap: sides where that happened have no figures. */
