@@ -50,9 +50,9 @@ bool HeapLedger::is_sound(uint64_t address, uint64_t bytes) const {
     return address != 0 && address % 8 == 0 && address < LiveBlocks::kAddressLimit && bytes < kBytesLimit;
 }
 
-uint32_t HeapLedger::stack_row(uint32_t stack) {
+uint32_t HeapLedger::checked_stack(uint32_t stack) {
     if (sound_stack(stack) != stack) ++damaged_;
-    return stacks_.row_of(sound_stack(stack));
+    return sound_stack(stack);
 }
 
 HeapVariance HeapLedger::variance(uint32_t stack_row) const {
@@ -102,54 +102,62 @@ void HeapLedger::allocate(LaneState& lane, const HeapEvent& event) {
         return;
     }
     if (watch_ != nullptr) watch_->allocation(address, event.time);
-    const HeapSite site = {stack_row(event.stack), lane.thread_row, event.sampled_every, era_at(event.time)};
+    const uint32_t site_number =
+        sites_.use({checked_stack(event.stack), lane.thread_row, event.sampled_every, era_at(event.time)});
+    const HeapSite& site = sites_[site_number];
     const HeapWeight weight = weigh(event.bytes, event.sampled_every);
     HeapCounts& stack = stacks_[site.stack_row];
     stack.allocations += weight.allocations;
     stack.allocated_bytes += weight.bytes;
     threads_[site.thread_row].allocations += weight.allocations;
 
+    const LiveBlock block = {event.bytes, site_number, coarse(event.time)};
     const uint64_t until = (event.sampled_every == 0 ? exact_ : sampled_).until(event.time);
-    if (!owed_.empty()) {
-        if (OwedRelease* owed = owed_.earliest(address, event.time, until)) {
-            count_free(site, weight);
-            if (owed->reallocation) {
-                Reallocation& last = lanes_[owed->lane].last;
-                if (last.found == Reallocation::Found::kOwed && last.address == address &&
-                    last.time == owed->time) {
-                    last.found = Reallocation::Found::kBlock;
-                    last.block = {address, event.bytes, sites_.use(site), coarse(event.time)};
-                }
-            }
-            owed_.erase(owed);
-            return;
-        }
-    }
-    if (until != FollowedPeriods::kForever) {
+    OwedRelease* owed = owed_.empty() ? nullptr : owed_.earliest(address, event.time, until);
+    if (owed != nullptr) {
+        count_free(site, weight);
+        settle_owed(*owed, block);
+        owed_.erase(owed);
+    } else if (until != FollowedPeriods::kForever) {
         add_before(weight);
-        return;
+        sites_.leave(site_number);
+    } else {
+        keep(address, block);
     }
-    keep({address, event.bytes, 0, coarse(event.time)}, site, weight);
 }
 
-// Puts a block among the living. Where its address has another one, the older of the two is gone.
-void HeapLedger::keep(const LiveBlock& block, const HeapSite& site, const HeapWeight& weight) {
-    LiveBlock other;
-    if (live_.find(block.address, other)) {
-        if (other.born > block.born) {
-            count_free(site, weight);
+// The block is what `owed` has released; takes over its use of its site.
+void HeapLedger::settle_owed(const OwedRelease& owed, const LiveBlock& block) {
+    if (owed.reallocation) {
+        Reallocation& last = lanes_[owed.lane].last;
+        if (last.found == Reallocation::Found::kOwed && last.address == owed.address &&
+            last.time == owed.time) {
+            last.found = Reallocation::Found::kBlock;
+            last.block = block;
             return;
         }
-        live_.take(block.address, other);
-        const HeapSite of_other = sites_[other.site];
-        const HeapWeight of_weight = weigh(other.bytes, of_other.sampled_every);
-        subtract_live(of_other, of_weight);
-        count_free(of_other, of_weight);
+    }
+    sites_.leave(block.site);
+}
+
+// Puts a block, which uses its site, among the living. Where its address has another one, the older of the
+// two is gone.
+void HeapLedger::keep(uint64_t address, const LiveBlock& block) {
+    const HeapSite& site = sites_[block.site];
+    const HeapWeight weight = weigh(block.bytes, site.sampled_every);
+    while (!live_.put(address, block)) {
+        LiveBlock other;
+        if (!live_.take(address, block.born, other)) {
+            count_free(site, weight);
+            sites_.leave(block.site);
+            return;
+        }
+        const HeapSite& of_other = sites_[other.site];
+        const HeapWeight other_weight = weigh(other.bytes, of_other.sampled_every);
+        subtract_live(of_other, other_weight);
+        count_free(of_other, other_weight);
         sites_.leave(other.site);
     }
-    LiveBlock kept = block;
-    kept.site = sites_.use(site);
-    live_.put(kept);
     add_live(site, weight);
 }
 
@@ -210,14 +218,14 @@ void HeapLedger::release(uint32_t lane, const HeapEvent& event, bool reallocatio
     }
     LiveBlock block;
     Reallocation::Found found;
-    if (live_.take_born_until(address, coarse(event.time), block)) {
+    if (live_.take(address, coarse(event.time), block)) {
         const HeapSite& site = sites_[block.site];
         const HeapWeight weight = weigh(block.bytes, site.sampled_every);
         subtract_live(site, weight);
         count_free(site, weight);
         found = Reallocation::Found::kBlock;
         if (!reallocation) sites_.leave(block.site);
-    } else if (owed_.add({address, event.time, lane, reallocation})) {
+    } else if (owed_.add({0, address, event.time, lane, reallocation})) {
         found = Reallocation::Found::kOwed;
     } else {
         ++unknown_frees_;
@@ -251,12 +259,13 @@ void HeapLedger::undo(uint32_t lane, const HeapEvent& event) {
         threads_[site.thread_row].frees -= weight.allocations;
         // It lived when it was taken; a switch since then has ended that.
         if ((site.sampled_every == 0 ? exact_ : sampled_).until(last.time) == FollowedPeriods::kForever) {
-            keep(last.block, site, weight);
+            keep(last.address, last.block);
         } else {
             add_before(weight);
+            sites_.leave(last.block.site);
         }
     }
-    forget(last);
+    last.found = Reallocation::Found::kNothing;
 }
 
 void HeapLedger::note_temporaries(uint32_t lane, const HeapEvent& event) {
@@ -265,7 +274,7 @@ void HeapLedger::note_temporaries(uint32_t lane, const HeapEvent& event) {
         return;
     }
     if (watch_ != nullptr) watch_->temporaries(lane, event.stack, event.time);
-    HeapCounts& stack = stacks_[stack_row(event.stack)];
+    HeapCounts& stack = stacks_[stacks_.row_of(checked_stack(event.stack))];
     HeapCounts& thread = threads_[thread_row(lane)];
     for (HeapCounts* counts : {&stack, &thread}) {
         counts->allocations += event.sampled_every;
@@ -283,14 +292,14 @@ void HeapLedger::drop_unknown(uint64_t time, const std::vector<RestingBlock>& re
     owed_.erase_if([&](const OwedRelease& owed) {
         if (owed.time >= time) return false;
         RestingBlock key;
-        key.address = owed.released;
+        key.address = owed.address;
         const auto found = std::lower_bound(resting.begin(), resting.end(), key, before);
-        if (found != resting.end() && found->address == owed.released && found->time <= owed.time)
+        if (found != resting.end() && found->address == owed.address && found->time <= owed.time)
             return false;
         ++unknown_frees_;
         if (owed.reallocation) {
             Reallocation& last = lanes_[owed.lane].last;
-            if (last.found == Reallocation::Found::kOwed && last.address == owed.released &&
+            if (last.found == Reallocation::Found::kOwed && last.address == owed.address &&
                 last.time == owed.time) {
                 last.found = Reallocation::Found::kUnknown;
             }

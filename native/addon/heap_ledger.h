@@ -121,13 +121,14 @@ class HeapLedger : public HeapEventSink {
     void undo(uint32_t lane, const wire::HeapEvent& event);
     void note_temporaries(uint32_t lane, const wire::HeapEvent& event);
     void forget(Reallocation& reallocation);
-    uint32_t stack_row(uint32_t stack);
+    uint32_t checked_stack(uint32_t stack);
 
     void add_live(const HeapSite& site, const HeapWeight& weight);
     void subtract_live(const HeapSite& site, const HeapWeight& weight);
     void count_free(const HeapSite& site, const HeapWeight& weight);
     void add_before(const HeapWeight& weight);
-    void keep(const LiveBlock& block, const HeapSite& site, const HeapWeight& weight);
+    void settle_owed(const OwedRelease& owed, const LiveBlock& block);
+    void keep(uint64_t address, const LiveBlock& block);
     void change_mode(const HeapSwitch& change);
     void stop_following(bool sampled);
 
@@ -135,7 +136,7 @@ class HeapLedger : public HeapEventSink {
     LiveBlocks live_;
     OwedReleases owed_;
     HeapRows stacks_, threads_;
-    HeapSites sites_;
+    HeapSites sites_{stacks_};
     std::vector<HeapVariance> variances_;  // of stacks, as far as any was sampled
     std::vector<LaneState> lanes_;
     FollowedPeriods exact_, sampled_;

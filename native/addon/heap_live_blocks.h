@@ -7,17 +7,17 @@
 #include <array>
 #include <unordered_map>
 
-#include "native/addon/heap_probed_array.h"
+#include "native/addon/heap_address_table.h"
 
 namespace offheap::addon {
 
 struct LiveBlock {
-    uint64_t address = 0;  // a multiple of 8 below kAddressLimit
     uint64_t bytes = 0;
     uint32_t site = 0;  // below kSiteLimit
     uint32_t born = 0;  // a coarse time
 };
 
+// Addresses are multiples of 8 below kAddressLimit, and not 0.
 class LiveBlocks {
   public:
     static constexpr uint64_t kAddressLimit = 1ULL << 47;
@@ -27,15 +27,14 @@ class LiveBlocks {
 
     size_t size() const { return size_; }
     bool find(uint64_t address, LiveBlock& block);
-    bool take(uint64_t address, LiveBlock& block) { return take_born_until(address, UINT32_MAX, block); }
-    // Leaves a younger one where it is.
-    bool take_born_until(uint64_t address, uint32_t born, LiveBlock& block);
-    // There must be none of this address.
-    void put(const LiveBlock& block);
+    // Takes it out unless it is younger than `born`.
+    bool take(uint64_t address, uint32_t born, LiveBlock& block);
+    // False, and nothing done, where the address has one.
+    bool put(uint64_t address, const LiveBlock& block);
 
-    void prefetch(uint64_t address) const {
-        const uint64_t hash = hash_address(address);
-        segment(hash).prefetch(hash);
+    [[gnu::always_inline]] void prefetch(uint64_t address) const {
+        const uint64_t key = address_key(address & (kAddressLimit - 1));
+        segments_[key >> kSegmentShift].prefetch(key);
     }
 
     template <typename Visit>
@@ -47,9 +46,8 @@ class LiveBlocks {
     void erase_if(Discard discard) {
         for (auto& segment : segments_) {
             segment.erase_if([&](const Packed& packed) {
-                const LiveBlock block = unpack(packed);
-                if (!discard(block)) return false;
-                if (packed.bytes == kLarge) large_.erase(block.address);
+                if (!discard(unpack(packed))) return false;
+                if (packed.bytes() == kLarge) large_.erase(packed.key());
                 --size_;
                 return true;
             });
@@ -60,26 +58,32 @@ class LiveBlocks {
     // Sizes from here on stand in a table of their own.
     static constexpr uint32_t kLarge = (1U << 24) - 1;
     // Each segment grows on its own, so that little is copied at once and little is held twice.
-    static constexpr size_t kSegments = 256;
+    static constexpr uint32_t kSegmentBits = 8;
+    static constexpr uint32_t kSegmentShift = kAddressKeyBits - kSegmentBits;
 
+    // key 44 · site 20 of 28 | born 32 · site 8 · bytes 24
     struct Packed {
-        uint64_t place : 44 = 0;  // address / 8
-        uint64_t site_low : 20 = 0;
-        uint64_t site_high : 8 = 0;
-        uint64_t bytes : 24 = 0;
-        uint64_t born : 32 = 0;
-        uint64_t address() const { return place << 3; }
-        uint32_t site() const { return static_cast<uint32_t>(site_high << 20 | site_low); }
+        uint64_t key_and_site = 0;
+        uint64_t rest = 0;
+        uint64_t order() const { return key_and_site; }
+        uint64_t key() const { return key_and_site >> kOrderShift; }
+        uint32_t bytes() const { return rest & kLarge; }
+        uint32_t born() const { return static_cast<uint32_t>(rest >> 32); }
+        uint32_t site() const {
+            return static_cast<uint32_t>((rest >> 24 & 0xff) << kOrderShift |
+                                         (key_and_site & ((1 << kOrderShift) - 1)));
+        }
     };
-    static_assert(sizeof(Packed) == 16);
+    static_assert(sizeof(Packed) == 16 && kOrderShift == 20);
+    using Segment = AddressTable<Packed, kSegmentBits>;
 
-    LiveBlock unpack(const Packed& packed) const;
-    // The hash's high bits choose the segment, its low half the slot.
-    ProbedArray<Packed>& segment(uint64_t hash) { return segments_[hash >> 56]; }
-    const ProbedArray<Packed>& segment(uint64_t hash) const { return segments_[hash >> 56]; }
+    LiveBlock unpack(const Packed& packed) const {
+        const uint32_t bytes = packed.bytes();
+        return {bytes == kLarge ? large_.at(packed.key()) : bytes, packed.site(), packed.born()};
+    }
 
-    std::array<ProbedArray<Packed>, kSegments> segments_;
-    std::unordered_map<uint64_t, uint64_t> large_;
+    std::array<Segment, 1 << kSegmentBits> segments_;
+    std::unordered_map<uint64_t, uint64_t> large_;  // bytes by key
     size_t size_ = 0;
 };
 

@@ -3,16 +3,17 @@
 
 #include <stdint.h>
 
-#include "native/addon/heap_probed_array.h"
+#include "native/addon/heap_address_table.h"
 
 namespace offheap::addon {
 
 struct OwedRelease {
-    uint64_t released = 0;  // the address
+    uint64_t key = 0;
+    uint64_t address = 0;
     uint64_t time = 0;
     uint32_t lane = 0;
     bool reallocation = false;
-    uint64_t address() const { return released; }
+    uint64_t order() const { return key << kOrderShift; }
 };
 
 class OwedReleases {
@@ -21,21 +22,19 @@ class OwedReleases {
     size_t size() const { return releases_.size(); }
 
     // False where the address has so many that they can't all be true.
-    bool add(const OwedRelease& release) {
-        const uint64_t hash = hash_address(release.released);
+    bool add(OwedRelease release) {
+        release.key = address_key(release.address);
         unsigned same = 0;
-        for (auto* at = releases_.find(release.released, hash); at != nullptr; at = releases_.next(at)) {
-            if (++same == kMostOfAddress) return false;
-        }
-        releases_.insert(release, hash);
+        for (auto* at = releases_.find(release.key); at != nullptr; at = releases_.next(at)) ++same;
+        if (same == kMostOfAddress) return false;
+        releases_.insert(release);
         return true;
     }
 
     // The earliest release of an address within [from, until].
     OwedRelease* earliest(uint64_t address, uint64_t from, uint64_t until) {
         OwedRelease* found = nullptr;
-        for (auto* at = releases_.find(address, hash_address(address)); at != nullptr;
-             at = releases_.next(at)) {
+        for (auto* at = releases_.find(address_key(address)); at != nullptr; at = releases_.next(at)) {
             if (at->time >= from && at->time <= until && (found == nullptr || at->time < found->time))
                 found = at;
         }
@@ -43,8 +42,7 @@ class OwedReleases {
     }
 
     OwedRelease* find(uint64_t address, uint64_t time, uint32_t lane) {
-        for (auto* at = releases_.find(address, hash_address(address)); at != nullptr;
-             at = releases_.next(at)) {
+        for (auto* at = releases_.find(address_key(address)); at != nullptr; at = releases_.next(at)) {
             if (at->time == time && at->lane == lane) return at;
         }
         return nullptr;
@@ -59,11 +57,11 @@ class OwedReleases {
     }
 
   private:
-    // An address can be freed once for each window that rests an allocation of it. What double frees and a
-    // hostile target add beyond any sense would make each search long.
+    // An address can be freed once for each window in which an allocation of it rests. What double frees and
+    // a hostile target add beyond any sense would make each search long.
     static constexpr unsigned kMostOfAddress = 64;
 
-    ProbedArray<OwedRelease> releases_;
+    AddressTable<OwedRelease, 0> releases_;
 };
 
 }  // namespace offheap::addon

@@ -9,24 +9,17 @@ namespace {
 
 constexpr size_t kFirstSlots = 1024;
 
-uint64_t mix(uint64_t value) {
-    value *= 0x9e37'79b9'7f4a'7c15ULL;
-    value = (value ^ value >> 32) * 0xd6e8'feb8'6659'fd93ULL;
-    return value ^ value >> 32;
-}
-
-uint64_t hash(const HeapSite& site) {
-    return mix(mix(uint64_t{site.stack_row} << 32 | site.thread_row) +
-               (uint64_t{site.sampled_every} << 32 | site.era));
+// Multiplied, the high half is the best mixed.
+size_t slot_of(uint64_t value, size_t slots) {
+    return (value * 0x9e37'79b9'7f4a'7c15ULL >> 32) & (slots - 1);
 }
 
 }  // namespace
 
 // A block is recorded with probability p = 1 - exp(-bytes / mean), so it stands for 1/p of its kind; of a
 // sum of such weights, each adds (1 - p) / p² to an unbiased estimate of the variance.
-HeapWeight weigh(uint64_t bytes, uint32_t sampled_every) {
+HeapWeight weigh_sampled(uint64_t bytes, uint32_t sampled_every) {
     const auto size = static_cast<double>(bytes);
-    if (sampled_every == 0) return {size, 1, {}};
     const double p = -expm1(-std::max(size, 1.0) / sampled_every);
     const double excess = (1 - p) / (p * p);
     return {size / p, 1 / p, {size * size * excess, excess}};
@@ -35,7 +28,7 @@ HeapWeight weigh(uint64_t bytes, uint32_t sampled_every) {
 uint32_t HeapRows::row_of(uint32_t key) {
     if (2 * (rows_.size() + 1) > slots_.size()) grow();
     const size_t mask = slots_.size() - 1;
-    size_t slot = mix(key) & mask;
+    size_t slot = slot_of(key, slots_.size());
     for (; slots_[slot] != 0; slot = (slot + 1) & mask) {
         if (rows_[slots_[slot] - 1].key == key) return slots_[slot] - 1;
     }
@@ -51,32 +44,36 @@ void HeapRows::grow() {
     slots_.assign(std::max(kFirstSlots, 2 * slots_.size()), 0);
     const size_t mask = slots_.size() - 1;
     for (uint32_t row = 0; row < rows_.size(); ++row) {
-        size_t slot = mix(rows_[row].key) & mask;
+        size_t slot = slot_of(rows_[row].key, slots_.size());
         while (slots_[slot] != 0) slot = (slot + 1) & mask;
         slots_[slot] = row + 1;
     }
 }
 
-uint32_t HeapSites::use(const HeapSite& site) {
+size_t HeapSites::slot_of(const HeapSiteKey& key) const {
+    const uint64_t who = uint64_t{key.thread_row} << 32 | key.stack;
+    const uint64_t how = uint64_t{key.era} << 32 | key.sampled_every;
+    return addon::slot_of(who ^ how * 0xd6e8'feb8'6659'fd93ULL, slots_.size());
+}
+
+uint32_t HeapSites::use(const HeapSiteKey& key) {
     if (2 * (interned_ + 1) > slots_.size()) rebuild();
     const size_t mask = slots_.size() - 1;
-    size_t slot = hash(site) & mask;
+    size_t slot = slot_of(key);
     for (; slots_[slot] != 0; slot = (slot + 1) & mask) {
         const uint32_t index = slots_[slot] - 1;
-        if (sites_[index] == site) {
-            ++uses_[index];
+        if (sites_[index].site == key) {
+            ++sites_[index].users;
             return index;
         }
     }
     if (free_.empty()) {
         free_.push_back(static_cast<uint32_t>(sites_.size()));
         sites_.emplace_back();
-        uses_.push_back(0);
     }
     const uint32_t index = free_.back();
     free_.pop_back();
-    sites_[index] = site;
-    uses_[index] = 1;
+    sites_[index] = {{key, stacks_.row_of(key.stack)}, 1};
     slots_[slot] = index + 1;
     ++interned_;
     return index;
@@ -87,14 +84,14 @@ void HeapSites::rebuild() {
     std::vector<uint32_t> used;
     for (const uint32_t entry : slots_) {
         if (entry == 0) continue;
-        (uses_[entry - 1] != 0 ? used : free_).push_back(entry - 1);
+        (sites_[entry - 1].users != 0 ? used : free_).push_back(entry - 1);
     }
     interned_ = used.size();
     slots_.assign(
         3 * (interned_ + 1) > slots_.size() ? std::max(kFirstSlots, 2 * slots_.size()) : slots_.size(), 0);
     const size_t mask = slots_.size() - 1;
     for (const uint32_t index : used) {
-        size_t slot = hash(sites_[index]) & mask;
+        size_t slot = slot_of(sites_[index].site);
         while (slots_[slot] != 0) slot = (slot + 1) & mask;
         slots_[slot] = index + 1;
     }

@@ -34,7 +34,11 @@ struct HeapWeight {
     double allocations;
     HeapVariance variance;
 };
-HeapWeight weigh(uint64_t bytes, uint32_t sampled_every);
+HeapWeight weigh_sampled(uint64_t bytes, uint32_t sampled_every);
+inline HeapWeight weigh(uint64_t bytes, uint32_t sampled_every) {
+    if (sampled_every != 0) return weigh_sampled(bytes, sampled_every);
+    return {static_cast<double>(bytes), 1, {}};
+}
 
 // Maps keys to rows 0, 1, 2 … in the order of their first use; rows stay.
 class HeapRows {
@@ -52,35 +56,45 @@ class HeapRows {
 
     size_t limit_;
     std::vector<HeapCounts> rows_;
-    std::vector<uint32_t> slots_;  // row + 1
+    std::vector<uint32_t> slots_;  // row + 1; as many as a power of two
 };
 
 // All that a live block doesn't say itself.
-struct HeapSite {
-    uint32_t stack_row = 0;
+struct HeapSiteKey {
+    uint32_t stack = 0;
     uint32_t thread_row = 0;
     uint32_t sampled_every = 0;
     uint32_t era = 0;  // the marks that were made before
-    bool operator==(const HeapSite&) const = default;
+    bool operator==(const HeapSiteKey&) const = default;
+};
+struct HeapSite : HeapSiteKey {
+    uint32_t stack_row = 0;
 };
 
 // Interned sites, counted by their users: one that has none is forgotten when room is wanted.
 class HeapSites {
   public:
+    explicit HeapSites(HeapRows& stacks) : stacks_(stacks) {}
+
     // Counts a user.
-    uint32_t use(const HeapSite& site);
-    void leave(uint32_t site) { --uses_[site]; }
-    // One user more of a site that has some.
-    void share(uint32_t site) { ++uses_[site]; }
-    const HeapSite& operator[](uint32_t site) const { return sites_[site]; }
+    uint32_t use(const HeapSiteKey& key);
+    void leave(uint32_t site) { --sites_[site].users; }
+    const HeapSite& operator[](uint32_t site) const { return sites_[site].site; }
 
   private:
     void rebuild();
 
-    std::vector<HeapSite> sites_;
-    std::vector<uint32_t> uses_;
+    struct Interned {
+        HeapSite site;
+        uint32_t users = 0;
+    };
+
+    size_t slot_of(const HeapSiteKey& key) const;
+
+    HeapRows& stacks_;
+    std::vector<Interned> sites_;
     std::vector<uint32_t> free_;
-    std::vector<uint32_t> slots_;  // site + 1
+    std::vector<uint32_t> slots_;  // site + 1; as many as a power of two
     size_t interned_ = 0;
 };
 
