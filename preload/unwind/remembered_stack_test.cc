@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <random>
 #include <vector>
 
+#include "preload/unwind/remembered_tails.h"
 #include "preload/unwind/rule_compiler.h"
 
 namespace offheap::unwind {
@@ -174,10 +176,65 @@ class MadeStack {
 
 constexpr uint32_t kCapacity = 4096;
 
-// Captures in both ways, each with a memory of its own.
+// Captures that put tails back, with labels as the hooks have them: each is made of the frame and its
+// callers'.
+class Tailed {
+  public:
+    explicit Tailed(uint32_t capacity)
+        : memory_(RememberedStack::bytes_for(capacity)),
+          labels_(capacity),
+          tails_memory_(sizeof(RememberedTails) / 8) {
+        stack_.place(memory_.data(), capacity);
+    }
+
+    // Whether the frames are those of a whole walk, leaf first, and the labels theirs.
+    testing::AssertionResult equal(const Registers& registers, StackWindow& window, const uint64_t* whole,
+                                   uint32_t count) {
+        const CaptureStart start{exact_frame(registers.rip), registers.rsp, registers.rbp,
+                                 count > 1 ? whole[1] : 1};
+        const bool was_restored =
+            tails_->restore(stack_, window, start, labels_.data(), static_cast<uint32_t>(label_count_));
+        if (was_restored) {
+            ++restored;
+        } else {
+            stack_.capture(registers, window);
+            const uint64_t known = std::min<uint64_t>(stack_.unchanged(), label_count_);
+            for (uint64_t i = known; i < stack_.count(); ++i) labels_[i] = label(i);
+        }
+        label_count_ = stack_.count();
+        if (stack_.count() != count)
+            return testing::AssertionFailure() << "tailed: " << stack_.count() << " frames";
+        for (uint32_t i = 0; i < count; ++i) {
+            if (stack_.frames()[i].frame != whole[count - 1 - i] || labels_[i] != label(i)) {
+                return testing::AssertionFailure() << "tailed: frame " << i << " from the root of " << count;
+            }
+        }
+        if (!was_restored) tails_->keep(stack_, start, labels_.data());
+        return testing::AssertionSuccess();
+    }
+
+    uint64_t restored = 0;
+
+  private:
+    uint32_t label(uint64_t index) const {
+        const uint64_t callers = index == 0 ? 0 : labels_[index - 1];
+        return static_cast<uint32_t>((stack_.frames()[index].frame + callers * 31) * 0x9e3779b97f4a7c15 >>
+                                     32);
+    }
+
+    std::vector<char> memory_;
+    std::vector<uint32_t> labels_;
+    std::vector<uint64_t> tails_memory_;
+    RememberedTails* tails_ = reinterpret_cast<RememberedTails*>(tails_memory_.data());
+    RememberedStack stack_{};
+    uint64_t label_count_ = 0;
+};
+
+// Captures in all ways, each with a memory of its own.
 class Compared {
   public:
-    explicit Compared(uint32_t capacity = 512) : memory_(RememberedStack::bytes_for(capacity)) {
+    explicit Compared(uint32_t capacity = 512)
+        : tailed(capacity), memory_(RememberedStack::bytes_for(capacity)) {
         remembered.place(memory_.data(), capacity);
     }
 
@@ -199,20 +256,24 @@ class Compared {
                 return testing::AssertionFailure() << "frame " << i << " is not unchanged";
             }
         }
+        const auto equals = tailed.equal(registers, tailed_window_, whole_, whole.count);
+        if (!equals) return equals;
         last_.clear();
         for (uint32_t i = 0; i < remembered.count(); ++i) last_.push_back(remembered.frames()[i].frame);
         return testing::AssertionSuccess();
     }
 
     // As the hooks do when the thread takes memory away that its stack may lie in.
-    void forget_windows() { window_ = whole_window_ = {}; }
+    void forget_windows() { window_ = whole_window_ = tailed_window_ = {}; }
 
     RememberedStack remembered{};
+    Tailed tailed;
 
   private:
     std::vector<char> memory_;
     StackWindow window_{};
     StackWindow whole_window_{};
+    StackWindow tailed_window_{};
     uint64_t whole_[kCapacity] = {};
     std::vector<uint64_t> last_;
 };
@@ -540,6 +601,7 @@ TEST_P(RandomStack, equals_the_whole_walk) {
         if (damaged != nullptr) *damaged = undamaged;
     }
     EXPECT_GT(unchanged, frames / 4) << "little was reused, so little was tested";
+    EXPECT_GT(compared.tailed.restored, kRounds / 20) << "few tails were put back, so little was tested";
 }
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomStack, testing::Range(0u, 8u));
 
