@@ -528,6 +528,32 @@ TEST(RememberedStack, bears_more_words_than_it_has_room_for) {
     }
 }
 
+TEST(RememberedTails, are_not_put_behind_a_joint_with_another_frame_pointer) {
+    MadeStack stack;
+    stack.push(kBased, 1, 1);
+    stack.push(kBased, 2, 4);
+    const uint64_t base = stack.frames.back().rbp;
+    // The same callers once more, from another base.
+    const uint64_t other_base = base - 16;
+    MadeStack::word(other_base) = MadeStack::word(base);
+    MadeStack::word(other_base + 8) = MadeStack::word(base + 8);
+    Compared compared;
+    const auto equal_from = [&](uint64_t variant, uint64_t rbp) {
+        stack.push(kPlain, variant, 0);
+        Registers registers = stack.registers();
+        registers.rbp = rbp;
+        stack.frames.pop_back();
+        return compared.equal(registers);
+    };
+    EXPECT_TRUE(equal_from(3, base));
+    EXPECT_TRUE(equal_from(4, base));  // a tail with its joint there
+    stack.push(kPlain, 5, 0);
+    EXPECT_TRUE(equal_from(5, other_base));
+    stack.frames.pop_back();
+    MadeStack::word(base + 8) = return_address(kBased, 9);
+    EXPECT_TRUE(equal_from(4, base));
+}
+
 // ---- random calls, returns and damage ----
 
 class RandomStack : public testing::TestWithParam<uint32_t> {
