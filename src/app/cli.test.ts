@@ -23,11 +23,12 @@ describe('usage errors: status 2, one line on stderr, nothing on stdout', () => 
     [['nonsense'], "offheap: unknown command 'nonsense'; see offheap --help"],
     [['ps', '--nonsense'], "offheap: unknown option '--nonsense'; see offheap --help"],
     [['run'], "offheap: missing required argument 'command'; see offheap --help"],
+    [['run', '--heap', 'all', '--', 'true'], /Allowed choices are off, sampled, exact; see offheap --help$/],
+    [['run', '--sample-bytes', '0', '--', 'true'], /expected a whole number above 0; see offheap --help$/],
     [
-      ['run', '--heap', 'exact', '--', 'true'],
-      /heap events are not recorded yet.*leave it out; see offheap --help$/,
+      ['run', '--sample-bytes', '4294967296', '--', 'true'],
+      /expected at most 4294967295; see offheap --help$/,
     ],
-    [['run', '--heap', 'all', '--', 'true'], /expected 'off'; see offheap --help$/],
     [['run', '--interval', '0', '--', 'true'], /expected a whole number above 0; see offheap --help$/],
     [
       ['run', '--flamegraph', 'a.pb.gz', '--', 'true'],

@@ -1,9 +1,12 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { OffheapError } from '../wire/error.js';
+import { HEAP_MODES } from '../wire/heap-mode.js';
 import { diff, evaluateExpression, flamegraph, preload, ps, repl, snapshot, watch } from './commands.js';
 import { formatOfFile } from './flamegraph-file.js';
 import { type RunOptions, run } from './run.js';
 import { complain, endOnClosedPipe } from './streams.js';
+
+const MOST_SAMPLE_BYTES = 2 ** 32 - 1;
 
 /** Runs the command line and sets the process's exit code: 1 after a failure, 2 after a usage error. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -45,11 +48,17 @@ export function program(): Command {
     .argument('<command>')
     .argument('[args...]')
     .addOption(
-      new Option('--heap <mode>', 'heap events: off (mappings are always exact)')
-        .argParser(heapMode)
-        .default('off'),
+      new Option('--heap <mode>', 'which allocations are recorded (mappings always are, exactly)')
+        .choices(HEAP_MODES)
+        .env('OFFHEAP_HEAP')
+        .default('sampled'),
     )
-    .option('--sample-bytes <n>', 'mean of the sampling of heap events', positive, 524_288)
+    .addOption(
+      new Option('--sample-bytes <n>', 'mean of the sampling of allocations, in bytes')
+        .argParser(sampleBytes)
+        .env('OFFHEAP_SAMPLE_BYTES')
+        .default(524_288),
+    )
     .option('--dir <dir>', 'where channels lie; default: a private folder of the shared-memory file system')
     .option('--snapshot <file>', 'write the last snapshot as JSON when COMMAND ends')
     .option('--flamegraph <file>', 'write a flame graph at the end (.html, .svg, .folded)', flamegraphFile)
@@ -72,9 +81,10 @@ export function program(): Command {
     .argument('<pid>', 'the process', processId)
     .option('-o, --output <file>', 'write it there')
     .action(snapshot);
-  onProcess('flamegraph', 'flame graph of live bytes')
+  onProcess('flamegraph', 'flame graph of live bytes: of mappings, or of the heap')
     .argument('<pid>', 'the process', processId)
     .option('-o, --output <file>', 'write it there (.html, .svg, .folded)', flamegraphFile)
+    .option('--heap', 'of what allocators have handed out')
     .option('--growth', 'of what grew since the last mark, which offheap eval PID "mark()" sets')
     .action(flamegraph);
   onProcess('repl', 'JavaScript prompt about a process')
@@ -112,13 +122,10 @@ function processId(text: string): number {
   return Number(text);
 }
 
-function heapMode(text: string): string {
-  if (text === 'off') return text;
-  throw new InvalidArgumentError(
-    text === 'sampled' || text === 'exact'
-      ? 'heap events are not recorded yet, mappings always are: leave it out'
-      : "expected 'off'",
-  );
+function sampleBytes(text: string): number {
+  const value = positive(text);
+  if (value > MOST_SAMPLE_BYTES) throw new InvalidArgumentError(`expected at most ${MOST_SAMPLE_BYTES}`);
+  return value;
 }
 
 function flamegraphFile(file: string): string {

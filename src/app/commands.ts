@@ -73,11 +73,11 @@ export function snapshot(pid: number, { dir, output }: DirOption & { output?: st
 
 export function flamegraph(
   pid: number,
-  { dir, output, growth }: DirOption & { output?: string; growth?: boolean },
+  { dir, output, heap, growth }: DirOption & { output?: string; heap?: boolean; growth?: boolean },
 ): Promise<void> {
   return withCollector(pid, { dir }, async (collector) => {
     const format = output === undefined ? 'svg' : formatOfFile(output);
-    const of = growth ? 'growth' : 'live';
+    const of = heap ? (growth ? 'heap-growth' : 'heap') : growth ? 'growth' : 'live';
     const file = await waiting('drawing the flame graph', collector.flamegraph({ format, of }));
     if (output === undefined && !process.stdout.isTTY) return print(file);
     // Nobody wants markup on their terminal.

@@ -1,10 +1,11 @@
 import type { Session } from '../session/session.js';
 
-/** What the REPL and `eval` know by name. `heap` joins them once there are heap events. */
+/** What the REPL and `eval` know by name. */
 export function replContext(session: Session, processes: () => Session[]): Record<string, unknown> {
   return {
     session,
     ledger: session.ledger,
+    heap: session.heap,
     snapshot: () => session.snapshot(),
     account: () => session.account(),
     mark: () => session.mark(),

@@ -12,7 +12,7 @@ import { inspectForPeople } from './inspect.js';
 import { replContext } from './repl-context.js';
 
 const WELCOME =
-  '.owners and .stacks show tables, .help the rest; ledger, snapshot(), mark(), diff(), flamegraph() are values';
+  '.owners and .stacks show tables, .help the rest; ledger, heap, snapshot(), mark(), diff(), flamegraph() are values';
 
 /** A REPL about one process, on this terminal or on one at the other end of a socket. */
 export function startRepl(session: Session, processes: () => Session[], terminal: ReplTerminal): REPLServer {

@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import type { LaunchedSession } from '../session/index.js';
 import type { Session } from '../session/session.js';
 import { OffheapError } from '../wire/error.js';
+import type { HeapMode } from '../wire/heap-mode.js';
 import { LocalCollector } from './collector.js';
 import { serveOrSay } from './connect.js';
 import type { ControlServer } from './control-server.js';
@@ -16,6 +17,7 @@ import { complain, waiting } from './streams.js';
 
 export interface RunOptions {
   dir?: string;
+  heap: HeapMode;
   sampleBytes: number;
   interval: number;
   snapshot?: string;
@@ -31,7 +33,7 @@ export async function run(command: string, args: string[], options: RunOptions):
   try {
     const { launch } = await import('../session/index.js');
     const session = await launch(command, args, {
-      heap: 'off',
+      heap: options.heap,
       sampleBytes: options.sampleBytes,
       intervalMs: options.interval,
       quiet: options.quiet ?? false,

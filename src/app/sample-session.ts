@@ -4,7 +4,8 @@ import { renderFlamegraph } from '../report/flamegraph/flamegraph.js';
 import { sampleSnapshot } from '../report/sample.js';
 import type { Snapshot, SnapshotMapping } from '../report/schema.js';
 import { stackSites } from '../report/stacks.js';
-import type { FlamegraphOptions, LedgerView, Session, SessionEvents } from '../session/session.js';
+import { heapView } from '../session/heap-view.js';
+import type { FlamegraphOptions, HeapView, LedgerView, Session, SessionEvents } from '../session/session.js';
 import { OffheapError } from '../wire/error.js';
 
 /** A session over hand-made snapshots, for tests of what stands above sessions: it leaks `perCall` chunks a look. */
@@ -24,7 +25,12 @@ export class SampleSession extends EventEmitter<SessionEvents> implements Sessio
       byStack: () => stackSites(now),
       at: (address) => now.mappings.find(({ start }) => start === address),
       mark: () => this.mark(),
+      heap: this.heap,
     };
+  }
+
+  get heap(): HeapView {
+    return heapView({ pid: this.pid, ended: false, heapRecording: undefined, lastSnapshot: this.snapshot() });
   }
 
   snapshot(): Snapshot {
@@ -48,10 +54,12 @@ export class SampleSession extends EventEmitter<SessionEvents> implements Sessio
   }
 
   async flamegraph({ format = 'svg', of = 'live' }: FlamegraphOptions = {}): Promise<string> {
-    if (of === 'growth' && this.marked === undefined) {
+    const isGrowth = of === 'growth' || of === 'heap-growth';
+    if (isGrowth && this.marked === undefined) {
       throw new OffheapError('no-mark', 'nothing was marked; call mark() first');
     }
-    return renderFlamegraph(this.snapshot(), format, of === 'growth' ? this.marked : undefined);
+    const what = of.startsWith('heap') ? 'heap' : 'mappings';
+    return renderFlamegraph(this.snapshot(), { format, what, since: isGrowth ? this.marked : undefined });
   }
 
   async close(): Promise<void> {}

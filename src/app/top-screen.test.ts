@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { sampleHeapSnapshot } from '../report/heap/sample.js';
 import { type Overview, overviewOf, ownerKey } from '../report/overview.js';
 import { sampleSnapshot } from '../report/sample.js';
 import { stringWidth } from '../report/text.js';
@@ -36,6 +37,21 @@ test('80 × 24: who grows, from where, inside what', () => {
     ...Array.from({ length: 5 }, () => ''),
     expect.stringMatching(/^sorted by growth · g growth .* q quit *$/),
   ]);
+});
+
+test('the heap has a line; under an allocator stands who holds what it has mapped', () => {
+  const overview = overviewOf(sampleHeapSnapshot(20_000, true));
+  const selected = ownerKey(overview.owners[1]!);
+  const lines = renderTop(stateOf(overview, { selected, allocationsPerSecond: 12_345.6 }), {
+    ...size,
+    columns: 130,
+  });
+  expect(lines[2]).toBe(
+    'heap (sampled) 2.20 MB ± 17.3 kB live in 20,051 allocations · 12,346/s, 60.0 % temporary · libcache.so.1 2.00 MB',
+  );
+  const at = lines.indexOf('libcache.so.1 on the heap: 2.00 MB ± 10.0 kB live in 20,000 allocations');
+  expect(lines[at + 2]).toBe('    cache_insert (libcache.so.1)');
+  expect(lines.join('\n')).toContain('libc.so.6 (allocator): 4.19 MB in 1 mapping');
 });
 
 test('any size and any names: as many lines as rows, none wider than the terminal', () => {

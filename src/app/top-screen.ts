@@ -2,9 +2,10 @@ import pc from 'picocolors';
 import { formatBytes, formatChange, formatCount, formatPercent, formatRate } from '../report/bytes.js';
 import { type Column, renderColumns } from '../report/columns.js';
 import { byGrowth } from '../report/culprit.js';
+import { heapLine } from '../report/heap/line.js';
 import { type Overview, ownerKey } from '../report/overview.js';
 import type { SnapshotOwner } from '../report/schema.js';
-import { gapLines, heading, ownerColumns, siteLines } from '../report/table.js';
+import { gapLines, heading, heapSiteLines, ownerColumns, siteLines } from '../report/table.js';
 import { cut, padTo } from '../report/text.js';
 
 export type TopSort = 'growth' | 'resident' | 'bytes';
@@ -18,6 +19,8 @@ export interface TopState {
   /** `ownerKey` of the owner whose stacks are shown; null: the first. */
   selected: string | null;
   mark: { takenAt: string; bytes: ReadonlyMap<string, number> } | null;
+  /** Between the last two looks; undefined before the second. */
+  allocationsPerSecond?: number | undefined;
   /** A line about what happened last, such as the process's end. */
   notice: string | null;
 }
@@ -53,6 +56,7 @@ export function renderTop(state: TopState, { rows, columns, colors }: TopSize): 
   const head = [
     color.bold(cut(`${NAME}${heading(state.overview, columns - NAME.length)}`, columns)),
     cut(totals(state.overview), columns),
+    ...heapLines(state, columns),
     ...(gaps.length <= mostGaps
       ? gaps
       : [...gaps.slice(0, mostGaps - 1), cut(`! … and ${gaps.length - mostGaps + 1} more gaps`, columns)]
@@ -93,6 +97,11 @@ function totals({ rss, owners, completeness }: Overview): string {
     `explained ${formatPercent(rss.explainedPercent)}`,
     formatCount(completeness.mappingEvents, 'event'),
   ].join(' · ');
+}
+
+function heapLines({ overview, allocationsPerSecond }: TopState, columns: number): string[] {
+  const line = heapLine(overview.heap, allocationsPerSecond);
+  return line === undefined ? [] : [cut(line, columns)];
 }
 
 function keys({ sort, mark }: TopState): string {
@@ -140,12 +149,15 @@ export function sparkline(samples: readonly number[], columns: number): string {
 
 function stackPane(overview: Overview, owner: SnapshotOwner, columns: number, rows: number): string[] {
   const sites = overview.sites.filter((site) => ownerKey(site) === ownerKey(owner));
+  // What an allocator has mapped is others': who holds it says more than how it was mapped.
+  const holders = owner.kind === 'allocator' ? overview.heap.sites.filter(({ stack }) => stack !== 0) : [];
   const lines: string[] = [];
-  for (const site of sites) {
+  const push = (linesOf: (frames: number) => string[]) => {
     const left = rows - lines.length;
-    if (left < 3) break;
-    lines.push(...siteLines(site, columns, Math.max(1, left - 1)).slice(0, left));
-  }
+    if (left >= 3) lines.push(...linesOf(Math.max(1, left - 1)).slice(0, left));
+  };
+  for (const site of holders) push((frames) => heapSiteLines(site, columns, frames));
+  for (const site of sites) push((frames) => siteLines(site, columns, frames));
   return lines;
 }
 

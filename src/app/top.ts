@@ -101,6 +101,7 @@ class TopTerminal {
   }
 
   private take(overview: Overview): void {
+    this.state.allocationsPerSecond = allocationRate(this.state.overview, overview);
     this.state.overview = overview;
     const present = new Set(overview.owners.map(ownerKey));
     for (const key of this.history.keys()) if (!present.has(key)) this.history.delete(key);
@@ -145,6 +146,13 @@ class TopTerminal {
     }
     this.draw();
   }
+}
+
+function allocationRate(before: Overview, now: Overview): number | undefined {
+  const seconds = (Date.parse(now.takenAt) - Date.parse(before.takenAt)) / 1000;
+  // After exec another program's heap begins at nothing.
+  const made = now.heap.allocations - before.heap.allocations;
+  return seconds > 0 && made >= 0 ? made / seconds : undefined;
 }
 
 /** Synchronous, so that it also works while the process exits. */

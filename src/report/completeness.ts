@@ -17,13 +17,21 @@ export function recordedLine(completeness: Completeness): string {
   return `${events}, ${lost === 0 ? 'none' : lost.toLocaleString('en-US')} lost`;
 }
 
+/** The same of the heap. */
+export function heapRecordedLine({ heapEvents, heapEventsLost }: Completeness): string {
+  const lost = heapEventsLost === 0 ? 'none' : heapEventsLost.toLocaleString('en-US');
+  return `${formatCount(heapEvents, 'heap event')}, ${lost} lost`;
+}
+
 function losses(completeness: Completeness): string[] {
   const lines: string[] = [];
   const { mappingEventsLost, heapEventsLost, truncatedStacks, sitesOverwritten } = completeness;
   if (mappingEventsLost > 0) {
     lines.push(`${formatCount(mappingEventsLost, 'mapping event')} lost: live bytes and owners may be wrong`);
   }
-  if (heapEventsLost > 0) lines.push(`${formatCount(heapEventsLost, 'heap event')} lost`);
+  if (heapEventsLost > 0) {
+    lines.push(`${formatCount(heapEventsLost, 'heap event')} lost: what lives on the heap may be wrong`);
+  }
   if (truncatedStacks > 0) lines.push(`${formatCount(truncatedStacks, 'stack')} truncated`);
   if (sitesOverwritten > 0) {
     lines.push(

@@ -1,4 +1,5 @@
 import { formatPercent, formatRate, percentOf } from './bytes.js';
+import type { HeapSite } from './heap/sites.js';
 import { type Overview, ownerKey } from './overview.js';
 import type { OwnerKind, SnapshotOwner } from './schema.js';
 import { accessibleBytes, type StackSite } from './stacks.js';
@@ -100,6 +101,20 @@ function tellingSites({ sites }: Overview, owner: SnapshotOwner): StackSite[] {
   return own.filter(
     (site, index) => index === 0 || percentOf(accessibleBytes(site), total) >= TELLING_PERCENT,
   );
+}
+
+/**
+ * Who holds what allocators have mapped, where that is the question: an allocator grows or, where nobody does, holds
+ * most. The sites with a tenth of the live bytes at least.
+ */
+export function topHeapSites(overview: Overview, limit: number): HeapSite[] {
+  const growing = growingOwners(overview);
+  const suspects = growing.length > 0 ? growing : notableOwners(overview).slice(0, 1);
+  if (!suspects.some(({ kind }) => kind === 'allocator')) return [];
+  const { liveBytes, sites } = overview.heap;
+  return sites
+    .filter((site) => site.frames.length > 0 && percentOf(site.liveBytes, liveBytes) >= TELLING_PERCENT)
+    .slice(0, limit);
 }
 
 /** What all owners have mapped; addresses set aside hold nothing. */

@@ -11,6 +11,7 @@ test('owners that changed, most growth first; the unchanged are left out', () =>
     owners: [
       { owner: 'libucs.so.0', kind: 'library', bytes: 15_155_200, residentBytes: 15_155_200, mappings: 100 },
     ],
+    heap: { bytes: 0, allocations: 0, standardErrorBytes: 0, grown: [] },
   });
   expect(diffTable(diff, 80)).toBe(
     [

@@ -1,5 +1,6 @@
 import { formatChange, formatSeconds } from './bytes.js';
 import { type Column, renderColumns } from './columns.js';
+import { type HeapChange, heapChange, heapChangeLines } from './heap/diff.js';
 import type { OwnerKind, Snapshot } from './schema.js';
 import { printable } from './text.js';
 
@@ -16,12 +17,12 @@ export interface OwnerChange {
 export interface SnapshotDiff {
   seconds: number;
   owners: OwnerChange[];
+  heap: HeapChange;
 }
 
-export function diffSnapshots(
-  earlier: Pick<Snapshot, 'takenAt' | 'owners'>,
-  later: Pick<Snapshot, 'takenAt' | 'owners'>,
-): SnapshotDiff {
+type Compared = Pick<Snapshot, 'takenAt' | 'owners' | 'heap' | 'stacks'>;
+
+export function diffSnapshots(earlier: Compared, later: Compared): SnapshotDiff {
   const changes = new Map<string, OwnerChange>();
   const add = (snapshot: Pick<Snapshot, 'owners'>, sign: 1 | -1) => {
     for (const { owner, kind, bytes, residentBytes, mappings } of snapshot.owners) {
@@ -40,13 +41,15 @@ export function diffSnapshots(
     owners: [...changes.values()]
       .filter(({ bytes, residentBytes, mappings }) => bytes !== 0 || residentBytes !== 0 || mappings !== 0)
       .sort((a, b) => b.bytes - a.bytes || b.residentBytes - a.residentBytes),
+    heap: heapChange(earlier, later),
   };
 }
 
 /** The diff as a terminal table of at most `columns` columns. */
 export function diffTable(diff: SnapshotDiff, columns: number): string {
   const heading = `change over ${formatSeconds(diff.seconds)}`;
-  if (diff.owners.length === 0) return `${heading}: none`;
+  const heap = heapChangeLines(diff.heap, columns);
+  if (diff.owners.length === 0 && heap.length === 0) return `${heading}: none`;
   const table: Column<OwnerChange>[] = [
     { title: 'OWNER', align: 'left', flexible: true, cell: (change) => printable(change.owner) },
     { title: 'KIND', align: 'left', cell: (change) => change.kind },
@@ -58,5 +61,6 @@ export function diffTable(diff: SnapshotDiff, columns: number): string {
       cell: ({ mappings }) => (mappings > 0 ? `+${mappings}` : String(mappings)),
     },
   ];
-  return [heading, ...renderColumns(table, diff.owners, columns)].join('\n');
+  const owners = diff.owners.length === 0 ? [] : renderColumns(table, diff.owners, columns);
+  return [heading, ...owners, ...heap].join('\n');
 }

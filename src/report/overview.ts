@@ -1,13 +1,17 @@
-import type { Snapshot } from './schema.js';
+import { type HeapSite, heapSites } from './heap/sites.js';
+import type { Snapshot, SnapshotHeap } from './schema.js';
 import { type StackSite, stackSites } from './stacks.js';
 
 /** What a screen needs of a snapshot: everything but the single mappings, which can be hundreds of thousands. */
 export type Overview = Omit<Snapshot, 'schema' | 'mappings' | 'stacks' | 'heap' | 'hints'> & {
   /** The largest stacks of each owner; most bytes first. */
   sites: StackSite[];
+  /** Its sites are the largest. */
+  heap: Omit<SnapshotHeap, 'sites'> & { sites: HeapSite[] };
 };
 
 const SITES_PER_OWNER = 8;
+const HEAP_SITES = 8;
 
 export function overviewOf(snapshot: Snapshot): Overview {
   const { process, takenAt, observedSeconds, completeness, rss, owners } = snapshot;
@@ -18,7 +22,8 @@ export function overviewOf(snapshot: Snapshot): Overview {
     taken.set(key, count);
     return count <= SITES_PER_OWNER;
   });
-  return { process, takenAt, observedSeconds, completeness, rss, owners, sites };
+  const heap = { ...snapshot.heap, sites: heapSites(snapshot, HEAP_SITES) };
+  return { process, takenAt, observedSeconds, completeness, rss, owners, sites, heap };
 }
 
 /** An owner's identity: a library and an allocator of the same name are two owners. */

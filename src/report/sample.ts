@@ -1,3 +1,4 @@
+import { NO_HEAP } from './heap/sites.js';
 import type { Snapshot, SnapshotFrame, SnapshotMapping, SnapshotOwner } from './schema.js';
 
 /** A small snapshot of the kind that the tool exists for: a library that maps memory inside the program's munmap. */
@@ -51,7 +52,7 @@ export function sampleSnapshot(chunks = 381): Snapshot {
     },
     owners,
     mappings,
-    heap: { mode: 'off', liveBytes: 0, liveAllocations: 0, allocations: 0, frees: 0, sites: [] },
+    heap: NO_HEAP,
     stacks: {
       1: [
         frame('libc.so.6', 'syscall'),

@@ -1,4 +1,5 @@
 import type { OwnerKind } from '../ledger/attribution.js';
+import type { HeapMode } from '../wire/heap-mode.js';
 
 /** The snapshot as JSON, `offheap.snapshot/1`: the project's public face. Add fields, never rename. Sizes are bytes. */
 
@@ -49,6 +50,57 @@ export interface SnapshotMapping {
   stack: number;
 }
 
+/**
+ * What allocators have handed out. Where it is sampled, all counts and bytes are estimates, rounded; the standard
+ * errors say how far off they may be, and are 0 where every allocation was recorded.
+ */
+export interface HeapCounts {
+  liveBytes: number;
+  liveAllocations: number;
+  /** Since the recording began, temporary ones included. */
+  allocations: number;
+  frees: number;
+  /** Of `allocations`, those that came and went on one thread within its last few hundred. */
+  temporary: number;
+  allocatedBytes: number;
+  /** Most bytes that were live at once, temporary ones left out. */
+  peakBytes: number;
+  standardErrorBytes: number;
+  standardErrorAllocations: number;
+}
+
+/** Allocations of one stack. */
+export interface SnapshotHeapSite extends HeapCounts {
+  /** Key into `stacks`; 0 where there is none, and of the row that sums up the sites that are left out. */
+  stack: number;
+  owner: string;
+  kind: OwnerKind;
+  /** The module that called the allocator, plumbing or not; null without a stack. */
+  caller: string | null;
+}
+
+export interface SnapshotHeapOwner extends Omit<HeapCounts, 'peakBytes'> {
+  owner: string;
+  path: string | null;
+  kind: OwnerKind;
+}
+
+export interface SnapshotHeap extends HeapCounts {
+  mode: HeapMode;
+  /** Mean of the sampling. */
+  sampleBytes: number;
+  /** The figures are estimates from samples. */
+  estimated: boolean;
+  /** Live when exact recording was switched off, and not followed since: not among the live ones. */
+  before: { bytes: number; allocations: number };
+  /** Releases of blocks whose allocation was not seen: from before the recording, of a parent process, double frees. */
+  unknownFrees: number;
+  /** All of them, most live bytes first. */
+  owners: SnapshotHeapOwner[];
+  /** The largest, most live bytes first; what is left out is one row at the end. */
+  sites: SnapshotHeapSite[];
+}
+
 export interface Completeness {
   mappingEvents: number;
   mappingEventsLost: number;
@@ -93,20 +145,7 @@ export interface Snapshot {
   };
   owners: SnapshotOwner[];
   mappings: SnapshotMapping[];
-  heap: {
-    mode: 'off' | 'sampled' | 'exact';
-    liveBytes: number;
-    liveAllocations: number;
-    allocations: number;
-    frees: number;
-    sites: {
-      stack: number;
-      liveBytes: number;
-      liveAllocations: number;
-      allocations: number;
-      temporary: number;
-    }[];
-  };
+  heap: SnapshotHeap;
   /** Leaf first. */
   stacks: Record<string, SnapshotFrame[]>;
   hints: Hint[];

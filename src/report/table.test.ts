@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { sampleHeapSnapshot } from './heap/sample.js';
 import { overviewOf } from './overview.js';
 import { sampleSnapshot } from './sample.js';
 import { reportTable } from './table.js';
@@ -31,6 +32,28 @@ test('the report names the owner, its growth, its stack and the enclosing operat
   );
 });
 
+test('where an allocator grows, the report says who holds what it has mapped', () => {
+  const snapshot = sampleHeapSnapshot();
+  const [leak, malloc] = snapshot.owners;
+  leak!.growthBytesPerMinute = 0;
+  malloc!.growthBytesPerMinute = 1e8;
+  const lines = reportTable(overviewOf(snapshot), { columns: 120, stacks: 1 }).split('\n');
+  expect(lines[2]).toMatch(/^heap \(exact\) 2\.20 MB live in 20,051 allocations/);
+  expect(lines[3]).toMatch(/^libc\.so\.6 \(allocator\) grows by 100\.0 MB\/min/);
+  const at = lines.indexOf('libcache.so.1 on the heap: 2.00 MB live in 20,000 allocations');
+  expect(lines.slice(at + 1, at + 4)).toEqual([
+    '    operator new(unsigned long) (libstdc++.so.6)',
+    '    cache_insert (libcache.so.1)',
+    '    main (python3.11)',
+  ]);
+});
+
+test('where a library grows by mapping, the heap has its line and no stacks', () => {
+  const table = reportTable(overviewOf(sampleHeapSnapshot()), { columns: 120 });
+  expect(table).toContain('heap (exact) 2.20 MB live');
+  expect(table).not.toContain('on the heap');
+});
+
 test('every gap has a line', () => {
   const snapshot = sampleSnapshot(1);
   Object.assign(snapshot.completeness, {
@@ -47,7 +70,7 @@ test('every gap has a line', () => {
     .filter((line) => line.startsWith('! '));
   expect(gaps).toEqual([
     '! 3 mapping events lost: live bytes and owners may be wrong',
-    '! 1 heap event lost',
+    '! 1 heap event lost: what lives on the heap may be wrong',
     '! 2 stacks truncated',
     '! 1 system-call site overwritten by other code: calls there are unseen',
     '! 8.19 kB unexplained: the ledger knows no event for them',

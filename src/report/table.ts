@@ -1,8 +1,10 @@
 import pc from 'picocolors';
-import { formatBytes, formatPercent, formatRate, formatSeconds, percentOf } from './bytes.js';
+import { formatBytes, formatCount, formatPercent, formatRate, formatSeconds, percentOf } from './bytes.js';
 import { type Column, renderColumns } from './columns.js';
 import { completenessLines, recordedLine } from './completeness.js';
-import { byGrowth, growthLine, notableOwners, ownerName, topSites } from './culprit.js';
+import { byGrowth, growthLine, notableOwners, ownerName, topHeapSites, topSites } from './culprit.js';
+import { formatLive, heapLine } from './heap/line.js';
+import type { HeapSite } from './heap/sites.js';
 import type { Overview } from './overview.js';
 import type { SnapshotOwner } from './schema.js';
 import { accessibleBytes, type StackSite } from './stacks.js';
@@ -25,17 +27,20 @@ export function reportTable(overview: Overview, options: TableOptions): string {
   const color = pc.createColors(colors);
   const head = [color.bold(heading(overview, columns))];
   if (overview.owners.length > 0) {
-    head.push(cut(residentLine(overview), columns), color.bold(cut(growthLine(overview), columns)));
+    head.push(cut(residentLine(overview), columns));
+    const heap = heapLine(overview.heap);
+    if (heap !== undefined) head.push(cut(heap, columns));
+    head.push(color.bold(cut(growthLine(overview), columns)));
   }
   const sections = [
     head,
     notableOwnerLines(overview, columns, owners).map((line, index) =>
       index === 0 ? color.bold(line) : line,
     ),
-    ...topSites(overview, stacks).map((site) => {
-      const [first = '', ...rest] = siteLines(site, columns, frames);
-      return [color.bold(first), ...rest.map((line) => color.dim(line))];
-    }),
+    ...[
+      ...topSites(overview, stacks).map((site) => siteLines(site, columns, frames)),
+      ...topHeapSites(overview, stacks).map((site) => heapSiteLines(site, columns, frames)),
+    ].map(([first = '', ...rest]) => [color.bold(first), ...rest.map((line) => color.dim(line))]),
     gapLines(overview, columns).map((line) => color.yellow(line)),
   ];
   return sections
@@ -136,15 +141,22 @@ export function siteLines(site: StackSite, columns: number, frames: number): str
     cut(`${ownerName(site)}: ${formatBytes(accessibleBytes(site))}${reserved} in ${count}${inside}`, columns),
   ];
   if (site.frames.length === 0) lines.push(cut('    no stack: mapped before the recording began', columns));
+  return [...lines, ...frameLines(site.frames, columns, frames)];
+}
+
+/** A stack of allocations under a line that says whose they are and how much of them lives. */
+export function heapSiteLines(site: HeapSite, columns: number, frames: number): string[] {
+  const count = formatCount(site.liveAllocations, 'allocation');
+  const head = `${printable(site.owner)} on the heap: ${formatLive(site)} live in ${count}`;
+  return [cut(head, columns), ...frameLines(site.frames, columns, frames)];
+}
+
+function frameLines(all: readonly string[], columns: number, frames: number): string[] {
   // The leaf says how, the root says who started it: where there is no room, the middle goes.
-  const leaf = site.frames.length <= frames ? site.frames.length : Math.max(1, frames - 3);
-  const hidden = site.frames.length - leaf - 2;
-  const shown =
-    hidden <= 0
-      ? site.frames
-      : [...site.frames.slice(0, leaf), `… ${hidden} more frames`, ...site.frames.slice(-2)];
-  for (const frame of shown) lines.push(cut(`    ${printable(frame)}`, columns));
-  return lines;
+  const leaf = all.length <= frames ? all.length : Math.max(1, frames - 3);
+  const hidden = all.length - leaf - 2;
+  const shown = hidden <= 0 ? all : [...all.slice(0, leaf), `… ${hidden} more frames`, ...all.slice(-2)];
+  return shown.map((frame) => cut(`    ${printable(frame)}`, columns));
 }
 
 export function gapLines(overview: Overview, columns: number): string[] {

@@ -16,7 +16,7 @@ export interface TreeOptions {
  */
 export function callTree(snapshot: Snapshot, options: TreeOptions): string {
   const { columns, leastPercent = 1, since } = options;
-  const { root } = fold(snapshot, since);
+  const { root } = fold(snapshot, { since });
   const lines: string[] = [];
   const pending: { node: FlameNode; indent: string }[] = [{ node: root, indent: '' }];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {

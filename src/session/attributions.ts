@@ -24,7 +24,7 @@ export class Attributions {
     if (attribution === undefined) {
       const facts = this.#recording.sites.facts(site);
       this.#program.programPath ??= this.#programByCode();
-      const frames = facts.stack === 0 ? [] : this.#code.attributionFrames(facts.stack, facts.ancestor);
+      const frames = [...this.#code.attributionFrames(facts.stack, facts.ancestor)];
       attribution = attribute(frames, facts, this.#program);
       this.#known[site] = attribution;
     }

@@ -22,36 +22,38 @@ export class CodeMap {
     this.#symbolizer = symbolizer;
   }
 
-  /** A stack for attribution, leaf first; functions are looked up only when asked for. */
-  attributionFrames(node: number, ancestor: number): AttributionFrame[] {
-    return this.#resolve(node, ancestor).map(({ frame, module }) => ({
-      module: module?.name ?? '[unknown]',
-      path: module?.path ?? null,
-      isProgram: module?.isProgram ?? false,
-      functionName: () =>
-        module === null
-          ? null
-          : (this.#symbolizer.function(module, frame.address, frame.exact)?.name ?? null),
-    }));
+  /** A stack for attribution, leaf first, read as far as it is asked for; functions are looked up only when asked for. */
+  *attributionFrames(node: number, ancestor: number): Generator<AttributionFrame> {
+    for (const { frame, module } of this.#resolve(node, ancestor)) {
+      yield {
+        module: module?.name ?? '[unknown]',
+        path: module?.path ?? null,
+        isProgram: module?.isProgram ?? false,
+        functionName: () =>
+          module === null
+            ? null
+            : (this.#symbolizer.function(module, frame.address, frame.exact)?.name ?? null),
+      };
+    }
   }
 
   /** A stack for reports, leaf first. */
   frames(number: number): Frame[] {
     const ancestor = Math.floor(number / ANCESTOR_STEP);
-    return this.#resolve(number % ANCESTOR_STEP, ancestor).map(({ frame, module }) =>
+    return Array.from(this.#resolve(number % ANCESTOR_STEP, ancestor), ({ frame, module }) =>
       describeFrame(this.#symbolizer, module, frame.address, frame.exact),
     );
   }
 
-  #resolve(node: number, ancestor: number): { frame: StackFrame; module: Module | null }[] {
+  *#resolve(node: number, ancestor: number): Generator<{ frame: StackFrame; module: Module | null }> {
     let recording: ProcessRecording | undefined = this.#recording;
     for (let step = 0; step < ancestor; step++) recording = recording?.parent;
-    if (recording === undefined) return [];
+    if (recording === undefined) return;
     const { modules, drain } = recording;
-    return drain.stacks.frames(node).map((frame) => ({
-      frame,
+    for (const frame of drain.stacks.frames(node)) {
       // A return address may be the first byte behind its module's code.
-      module: modules.find(frame.exact ? frame.address : frame.address - 1, frame.generation),
-    }));
+      const module = modules.find(frame.exact ? frame.address : frame.address - 1, frame.generation);
+      yield { frame, module };
+    }
   }
 }

@@ -3,12 +3,14 @@ import { type MappingKind, type Range, readMaps } from '../account/maps.js';
 import type { MappingLedger } from '../ledger/mapping-ledger.js';
 import { ADDRESS_LIMIT } from '../ledger/memory-abi.js';
 import { OffheapError } from '../wire/error.js';
-import type { MappingEvent, Operation } from '../wire/event.js';
+import type { MappingEvent } from '../wire/event.js';
 import type { ProcessRecording } from './recording.js';
+import { syntheticEvent } from './synthetic-event.js';
 
 const MOST_TRIES = 5;
 /** A target that maps as fast as we read would otherwise keep us here for ever. */
 const MOST_POLLS = 64;
+const PROT_READ_WRITE = 3;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 /** What the ledger holds as well: the kernel's own mappings (vdso) are among the seeds, and no file's. */
 const COMPARED: readonly MappingKind[] = ['anonymous', 'sharedAnonymous', 'kernel'];
@@ -63,8 +65,14 @@ export function differencesFromKernel(recording: ProcessRecording, pid: number):
 export function bringInStep(recording: ProcessRecording, pid: number): void {
   const differences = differencesFromKernel(recording, pid);
   if (differences === undefined) return;
-  for (const range of differences.missingInKernel) recording.apply(synthetic('munmap', range));
-  for (const range of differences.missingInLedger) recording.apply(synthetic('mmap', range));
+  for (const { start, end } of differences.missingInKernel) {
+    recording.apply(syntheticEvent('munmap', [start, end - start, 0, 0, 0, 0]));
+  }
+  for (const { start, end } of differences.missingInLedger) {
+    recording.apply(
+      syntheticEvent('mmap', [start, end - start, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0]),
+    );
+  }
   recording.outOfStep = false;
 }
 
@@ -73,34 +81,15 @@ export function followStacks(recording: ProcessRecording, missing: readonly Rang
   return missing.filter((range) => {
     const above = recording.ledger.at(range.end);
     if (above?.origin.growsDown !== true || above.start !== range.end) return true;
-    recording.apply({ ...synthetic('seed', range), path: '[stack]' });
+    const args: MappingEvent['args'] = [
+      range.start,
+      range.end - range.start,
+      PROT_READ_WRITE,
+      MAP_PRIVATE_ANONYMOUS,
+      0,
+      0,
+    ];
+    recording.apply(syntheticEvent('seed', args, { path: '[stack]' }));
     return false;
   });
-}
-
-function synthetic(operation: Operation, { start, end }: Range): MappingEvent {
-  const bytes = end - start;
-  const args: MappingEvent['args'] =
-    operation === 'munmap'
-      ? [start, bytes, 0, 0, 0, 0]
-      : operation === 'seed'
-        ? [start, bytes, 3, MAP_PRIVATE_ANONYMOUS, 0, 0]
-        : [start, bytes, 3, MAP_PRIVATE_ANONYMOUS, -1, 0];
-  return {
-    position: 0,
-    operation,
-    phase: 'complete',
-    timeNs: 0,
-    args,
-    result: operation === 'munmap' ? 0 : start,
-    refersTo: 0,
-    extra: 0,
-    threadId: 0,
-    stack: 0,
-    path: null,
-    generation: 0,
-    stackTruncated: false,
-    byProfiler: false,
-    enclosing: null,
-  };
 }

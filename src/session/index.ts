@@ -1,5 +1,14 @@
 export { defaultDirectory } from '../drain/directory.js';
-export type { Snapshot, SnapshotFrame, SnapshotMapping, SnapshotOwner } from '../report/schema.js';
+export type {
+  HeapCounts,
+  Snapshot,
+  SnapshotFrame,
+  SnapshotHeap,
+  SnapshotHeapOwner,
+  SnapshotHeapSite,
+  SnapshotMapping,
+  SnapshotOwner,
+} from '../report/schema.js';
 export { OffheapError } from '../wire/error.js';
 export type { AttachOptions } from './attach.js';
 export { attach } from './attach.js';
@@ -10,6 +19,13 @@ export { listProcesses } from './processes.js';
 export type {
   FlamegraphFormat,
   FlamegraphOptions,
+  HeapAgeBin,
+  HeapLeak,
+  HeapMode,
+  HeapSite,
+  HeapSizeBin,
+  HeapThread,
+  HeapView,
   LedgerView,
   Session,
   SessionEvents,

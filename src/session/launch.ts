@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { checkDirectory, defaultDirectory } from '../drain/directory.js';
 import { OffheapError } from '../wire/error.js';
+import type { HeapMode } from '../wire/heap-mode.js';
 import { Family } from './family.js';
 import { whyUnrecorded } from './preload-refusal.js';
 import { ProcessFacts } from './process-facts.js';
@@ -10,7 +11,9 @@ import { requireShim } from './shim.js';
 import type { WatchedProcess } from './watched-process.js';
 
 export interface LaunchOptions {
-  heap?: 'off' | 'sampled' | 'exact';
+  /** Which allocations are recorded; mappings always are. Default `sampled`. */
+  heap?: HeapMode;
+  /** Mean of the sampling in bytes. */
   sampleBytes?: number;
   /** Where channels lie; they stay there afterwards. By default they lie in a folder of this user and are removed. */
   dir?: string;
@@ -59,6 +62,8 @@ export async function launch(
       ...process.env,
       LD_PRELOAD: [shim, process.env.LD_PRELOAD].filter(Boolean).join(':'),
       OFFHEAP_DIR: directory,
+      ...(options.heap === undefined ? {} : { OFFHEAP_HEAP: options.heap }),
+      ...(options.sampleBytes === undefined ? {} : { OFFHEAP_SAMPLE_BYTES: String(options.sampleBytes) }),
     });
   } catch (error) {
     await family.close();

@@ -1,6 +1,8 @@
 import { readMaps } from '../account/maps.js';
 import { OffheapError } from '../wire/error.js';
+import type { MappingEvent } from '../wire/event.js';
 import type { ProcessRecording } from './recording.js';
+import { syntheticEvent } from './synthetic-event.js';
 
 const PROT_READ_EXEC = 5;
 const MAP_PRIVATE = 2;
@@ -19,22 +21,7 @@ export function learnCode(recording: ProcessRecording, pid: number): void {
   }
   for (const { start, end, offset, inode, path, executable, kind } of mappings) {
     if (!executable || kind !== 'file') continue;
-    recording.apply({
-      position: 0,
-      operation: 'seed',
-      phase: 'complete',
-      timeNs: 0,
-      args: [start, end - start, PROT_READ_EXEC, MAP_PRIVATE, 0, offset],
-      result: start,
-      refersTo: 0,
-      extra: inode,
-      threadId: 0,
-      stack: 0,
-      path,
-      generation: 0,
-      stackTruncated: false,
-      byProfiler: false,
-      enclosing: null,
-    });
+    const args: MappingEvent['args'] = [start, end - start, PROT_READ_EXEC, MAP_PRIVATE, 0, offset];
+    recording.apply(syntheticEvent('seed', args, { path, extra: inode }));
   }
 }

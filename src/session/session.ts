@@ -1,21 +1,86 @@
 import type { SnapshotDiff } from '../report/diff.js';
 import type { FlamegraphFormat } from '../report/flamegraph/flamegraph.js';
-import type { Snapshot, SnapshotMapping, SnapshotOwner } from '../report/schema.js';
+import type { HeapLeak, HeapSite } from '../report/heap/sites.js';
+import type {
+  Snapshot,
+  SnapshotHeap,
+  SnapshotHeapOwner,
+  SnapshotMapping,
+  SnapshotOwner,
+} from '../report/schema.js';
 import type { StackSite } from '../report/stacks.js';
+import type { HeapMode } from '../wire/heap-mode.js';
 
-export type { FlamegraphFormat, SnapshotDiff, StackSite };
+export type { FlamegraphFormat, HeapLeak, HeapMode, HeapSite, SnapshotDiff, StackSite };
 
 export interface LedgerView {
   byOwner(): SnapshotOwner[];
   byStack(): StackSite[];
   at(address: number | string): SnapshotMapping | undefined;
   mark(): Snapshot;
+  readonly heap: HeapView;
+}
+
+/** What a thread allocated. What it freed of others' counts for the thread that allocated it. */
+export interface HeapThread {
+  threadId: number;
+  liveBytes: number;
+  liveAllocations: number;
+  allocations: number;
+  frees: number;
+  temporary: number;
+}
+
+/** Live allocations of a size: at least `fromBytes` and less than `belowBytes`; null: no bound. */
+export interface HeapSizeBin {
+  fromBytes: number;
+  belowBytes: number | null;
+  liveBytes: number;
+  liveAllocations: number;
+}
+
+/** Live allocations of an age: at least `fromSeconds` and less than `belowSeconds`; null: no bound. */
+export interface HeapAgeBin {
+  fromSeconds: number;
+  belowSeconds: number | null;
+  liveBytes: number;
+  liveAllocations: number;
+}
+
+/** What the program's allocators have handed out. Figures of sampled recording are estimates, rounded. */
+export interface HeapView {
+  /**
+   * What is recorded; may be set while the process runs. What lives when exact recording is switched off is not
+   * followed further: it moves to `before`. Setting throws `HEAP_MODE_UNKNOWN`, `HEAP_UNAVAILABLE`, `PROCESS_ENDED`.
+   */
+  mode: HeapMode;
+  /** Mean of the sampling in bytes. Setting throws `SAMPLE_BYTES_REFUSED` as well. */
+  sampleBytes: number;
+  totals(): Omit<SnapshotHeap, 'owners' | 'sites'>;
+  /** Most live bytes first, 5,000 at most; then all that are smaller, in one row. */
+  bySite(limit?: number): HeapSite[];
+  byOwner(): SnapshotHeapOwner[];
+  byThread(): HeapThread[];
+  /** Smallest first. */
+  bySize(): HeapSizeBin[];
+  /** Youngest first. */
+  byAge(): HeapAgeBin[];
+  /** Remembers this moment for `leaks()`; returns its number. */
+  mark(): number;
+  /**
+   * What was allocated since a mark (by default the last one) and lives on, by stack: first the stacks of which nothing
+   * was freed since, most bytes first. Throws `NO_MARK`.
+   */
+  leaks(since?: number): HeapLeak[];
 }
 
 export interface FlamegraphOptions {
   format?: FlamegraphFormat;
-  /** `live`: live bytes; `growth`: bytes by which live ones grew since the last mark. */
-  of?: 'live' | 'growth';
+  /**
+   * `live`: mapped bytes; `growth`: bytes by which they grew since the last mark; `heap` and `heap-growth`: the same of
+   * what allocators have handed out.
+   */
+  of?: 'live' | 'growth' | 'heap' | 'heap-growth';
 }
 
 export interface SessionEvents {
@@ -35,6 +100,8 @@ export interface SessionEvents {
 export interface Session {
   readonly pid: number;
   readonly ledger: LedgerView;
+  /** The same as `ledger.heap`. */
+  readonly heap: HeapView;
   snapshot(): Snapshot;
   account(): Snapshot['rss'] & { owners: SnapshotOwner[]; unexplained: SnapshotMapping[] };
   mark(): Snapshot;

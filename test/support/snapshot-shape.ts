@@ -27,6 +27,18 @@ const counts: Check = (value) =>
 
 const KIND = oneOf('library', 'allocator', 'stack', 'program', 'kernel', 'profiler', 'unexplained');
 
+const HEAP_SUMS = {
+  liveBytes: count,
+  liveAllocations: count,
+  allocations: count,
+  frees: count,
+  temporary: count,
+  allocatedBytes: count,
+  standardErrorBytes: count,
+  standardErrorAllocations: count,
+};
+const HEAP_COUNTS = { ...HEAP_SUMS, peakBytes: count };
+
 /** `offheap.snapshot/1` as it is published, and what was added since. */
 const SNAPSHOT: Shape = {
   schema: oneOf('offheap.snapshot/1'),
@@ -90,11 +102,13 @@ const SNAPSHOT: Shape = {
   ],
   heap: {
     mode: oneOf('off', 'sampled', 'exact'),
-    liveBytes: count,
-    liveAllocations: count,
-    allocations: count,
-    frees: count,
-    sites: [{ stack: count, liveBytes: count, liveAllocations: count, allocations: count, temporary: count }],
+    sampleBytes: count,
+    estimated: truth,
+    ...HEAP_COUNTS,
+    before: { bytes: count, allocations: count },
+    unknownFrees: count,
+    owners: [{ owner: text, path: textOrNull, kind: KIND, ...HEAP_SUMS }],
+    sites: [{ stack: count, owner: text, kind: KIND, caller: textOrNull, ...HEAP_COUNTS }],
   },
   stacks: new Each([
     {

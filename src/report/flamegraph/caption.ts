@@ -1,5 +1,6 @@
 import { formatBytes, formatCount, formatSeconds } from '../bytes.js';
-import { completenessLines, recordedLine } from '../completeness.js';
+import { completenessLines, heapRecordedLine, recordedLine } from '../completeness.js';
+import { formatLive } from '../heap/line.js';
 import type { Snapshot } from '../schema.js';
 import { printable } from '../text.js';
 import type { Folded } from './fold.js';
@@ -17,8 +18,11 @@ export interface Caption {
 /** What stands around the picture. `folded` has grown `since` that snapshot, or is what lives now. */
 export function caption(snapshot: Snapshot, folded: Folded, drawn: Layout, since?: Snapshot): Caption {
   const { process, takenAt } = snapshot;
-  const what = since === undefined ? 'live bytes' : `growth since ${since.takenAt}`;
-  const gaps = [recordedLine(snapshot.completeness), ...completenessLines(snapshot).map(printable)];
+  const isHeap = folded.what === 'heap';
+  const what = `${isHeap ? 'heap, ' : ''}${since === undefined ? 'live bytes' : `growth since ${since.takenAt}`}`;
+  const recorded = isHeap ? heapRecordedLine : recordedLine;
+  const gaps = [recorded(snapshot.completeness), ...completenessLines(snapshot).map(printable)];
+  if (isHeap) gaps.push(...heapGaps(snapshot));
   if (folded.reservedBytes > 0) {
     gaps.push(
       `${formatBytes(folded.reservedBytes)} more are reserved without access and hold nothing: not drawn`,
@@ -33,14 +37,35 @@ export function caption(snapshot: Snapshot, folded: Folded, drawn: Layout, since
   return {
     title: `${printable(process.command.join(' ')) || '?'} (pid ${process.pid})`,
     subtitle: [
-      `${what}: ${formatBytes(folded.root.bytes)} in ${formatCount(folded.root.mappings, 'mapping')}`,
+      `${what}: ${formatBytes(folded.root.bytes)} in ${formatCount(folded.root.count, drawn.noun)}`,
       `${takenAt.slice(0, 19).replace('T', ' ')} UTC`,
       `observed ${formatSeconds(snapshot.observedSeconds)}`,
     ].join(' · '),
-    hint:
-      since === undefined
-        ? 'A box is a function, as wide as the memory that was mapped through it and lives. Callers stand above.'
-        : 'A box is a function, as wide as what grew through it. Callers stand above.',
+    hint: `A box is a function, as wide as ${widthText(isHeap, since)}. Callers stand above.`,
     gaps,
   };
+}
+
+function widthText(isHeap: boolean, since: Snapshot | undefined): string {
+  if (since !== undefined) return 'what grew through it';
+  return isHeap
+    ? 'what was allocated through it and lives'
+    : 'the memory that was mapped through it and lives';
+}
+
+function heapGaps({ heap }: Snapshot): string[] {
+  const gaps: string[] = [];
+  if (heap.estimated) {
+    gaps.push(
+      `estimated from samples, one in ${formatBytes(heap.sampleBytes)} on average: all that lives is ${formatLive(heap)}`,
+    );
+  }
+  if (heap.mode === 'off') gaps.push('allocations are not recorded at present');
+  const { bytes, allocations } = heap.before;
+  if (bytes > 0) {
+    gaps.push(
+      `${formatBytes(bytes)} in ${formatCount(allocations, 'allocation')} are from before a switch of the mode and not followed: not drawn`,
+    );
+  }
+  return gaps;
 }

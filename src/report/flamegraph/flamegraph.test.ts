@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { sampleHeapSnapshot } from '../heap/sample.js';
 import { sampleSnapshot } from '../sample.js';
 import type { Snapshot } from '../schema.js';
 import { callTree } from '../tree.js';
@@ -14,7 +15,7 @@ test('folded: root first, the enclosing operation at the tip, bytes as weight', 
   const ucx =
     'main;_PyObject_Free;ucm_munmap;ucm_event_dispatch;ucs_rcache_unmapped_callback;ucs_mpool_grow;' +
     'ucs_rcache_mp_chunk_alloc;ucm_orig_mmap_syscall;syscall;[mmap inside munmap]';
-  expect(renderFlamegraph(sampleSnapshot(), 'folded').split('\n')).toEqual([
+  expect(renderFlamegraph(sampleSnapshot(), { format: 'folded' }).split('\n')).toEqual([
     `python3 decode.py (pid 4242);${ucx} 57741312`,
     'python3 decode.py (pid 4242);main;malloc;sbrk 4194304',
     `python3 decode.py (pid 4242);${NO_STACK};[stack] 135168`,
@@ -26,7 +27,7 @@ test('folded: a name can neither make a frame nor a line', () => {
   const snapshot = sampleSnapshot(1);
   snapshot.mappings.length = 1;
   snapshot.stacks[1] = [{ ...snapshot.stacks[1]![0]!, function: 'operator()<a;b>\n' }];
-  expect(renderFlamegraph(snapshot, 'folded')).toBe(
+  expect(renderFlamegraph(snapshot, { format: 'folded' })).toBe(
     'python3 decode.py (pid 4242);operator()<a:b>\\x0a;[mmap inside munmap] 151552\n',
   );
 });
@@ -61,7 +62,7 @@ test('the folded bytes are those of the snapshot, to the byte', () => {
   fc.assert(
     fc.property(snapshots, (snapshot) => {
       expect(fold(snapshot).root.bytes).toBe(total(snapshot));
-      expect(weights(renderFlamegraph(snapshot, 'folded'))).toBe(total(snapshot));
+      expect(weights(renderFlamegraph(snapshot, { format: 'folded' }))).toBe(total(snapshot));
     }),
   );
 });
@@ -71,22 +72,47 @@ test('addresses set aside are not drawn, but said', () => {
   const [like] = snapshot.mappings;
   snapshot.mappings.push({ ...like!, bytes: 2 ** 37, reserved: true });
   expect(fold(snapshot).root.bytes).toBe(total(sampleSnapshot()));
-  expect(renderFlamegraph(snapshot, 'svg')).toContain('137.4 GB more are reserved without access');
+  expect(renderFlamegraph(snapshot, { format: 'svg' })).toContain(
+    '137.4 GB more are reserved without access',
+  );
 });
 
 test('growth and shrinkage together are the difference of the two snapshots', () => {
   fc.assert(
     fc.property(snapshots, snapshots, (before, after) => {
-      const { root, shrunkBytes } = fold(after, before);
+      const { root, shrunkBytes } = fold(after, { since: before });
       expect(root.bytes - shrunkBytes).toBe(total(after) - total(before));
     }),
   );
 });
 
 test('growth shows what grew only', () => {
-  const text = renderFlamegraph(sampleSnapshot(381), 'folded', sampleSnapshot(281));
+  const text = renderFlamegraph(sampleSnapshot(381), { format: 'folded', since: sampleSnapshot(281) });
   expect(text.trimEnd().split('\n')).toHaveLength(1);
   expect(weights(text)).toBe(100 * 151_552);
+});
+
+test('the heap: live bytes by stack, what has none by its owner', () => {
+  const process = 'python3 decode.py (pid 4242)';
+  expect(renderFlamegraph(sampleHeapSnapshot(), { format: 'folded', what: 'heap' }).split('\n')).toEqual([
+    `${process};main;cache_insert;operator new(unsigned long) 2000000`,
+    `${process};main;read_lines;getdelim 204800`,
+    `${process};[no stack];no stack 64`,
+    '',
+  ]);
+  const file = renderFlamegraph(sampleHeapSnapshot(20_000, true), { format: 'svg', what: 'heap' });
+  expect(file).toContain('heap, live bytes: 2.20 MB in 20,051 allocations');
+  expect(file).toContain(
+    'estimated from samples, one in 524.3 kB on average: all that lives is 2.20 MB ± 17.3 kB',
+  );
+  expect(file).toContain('1,234,567 heap events, none lost');
+  expect(file).not.toContain('mapping events');
+});
+
+test('the heap’s growth shows what grew only', () => {
+  const options = { format: 'folded', what: 'heap', since: sampleHeapSnapshot(20_000) } as const;
+  const text = renderFlamegraph(sampleHeapSnapshot(20_003), options);
+  expect(text).toMatch(/^[^\n]*;cache_insert;[^\n]* 300\n$/);
 });
 
 test('the kinds: owners by their kind, what they were reached through is plumbing', () => {
@@ -116,7 +142,7 @@ test.each(['svg', 'html'] as const)('%s: hostile names stay text', (format) => {
     frame.module = hostile;
   }
   for (const each of [...snapshot.owners, ...snapshot.mappings]) each.owner = hostile;
-  const file = renderFlamegraph(snapshot, format);
+  const file = renderFlamegraph(snapshot, { format });
   expect(file.includes('<script>alert')).toBe(false);
   expect(file.includes('&lt;script&gt;alert(&#39;1&#39;)')).toBe(true);
   expect(file.match(/<script>/g)).toHaveLength(1);
@@ -126,7 +152,7 @@ test.each(['svg', 'html'] as const)('%s: hostile names stay text', (format) => {
 test.each(['svg', 'html'] as const)('%s: self-contained, with heading, bytes and every gap', (format) => {
   const snapshot = sampleSnapshot();
   snapshot.completeness.mappingEventsLost = 7;
-  const file = renderFlamegraph(snapshot, format);
+  const file = renderFlamegraph(snapshot, { format });
   expect(file).not.toMatch(/(src|href)=|url\(|@import|https?:(?!\/\/www\.w3\.org\/2000\/svg)/);
   expect(file).toContain('python3 decode.py (pid 4242)');
   expect(file).toContain('57.7 MB · 93.0 % · 381 mappings');
@@ -137,8 +163,8 @@ test('recursion deeper than any picture is cut, said, and breaks nothing', () =>
   const snapshot = sampleSnapshot(1);
   const [frame] = snapshot.stacks[1] ?? [];
   snapshot.stacks[1] = Array.from({ length: 20_000 }, () => frame!);
-  expect(weights(renderFlamegraph(snapshot, 'folded'))).toBe(total(snapshot));
-  expect(renderFlamegraph(snapshot, 'svg')).toContain('1 tower too deep to draw whole');
+  expect(weights(renderFlamegraph(snapshot, { format: 'folded' }))).toBe(total(snapshot));
+  expect(renderFlamegraph(snapshot, { format: 'svg' })).toContain('1 tower too deep to draw whole');
 });
 
 test('the call tree indents at branches and sums the small ones', () => {

@@ -1,6 +1,6 @@
 import type { Snapshot } from '../schema.js';
 import { caption } from './caption.js';
-import { fold } from './fold.js';
+import { type FoldOptions, fold } from './fold.js';
 import { foldedText } from './folded.js';
 import { flameHtml } from './html.js';
 import { layout } from './layout.js';
@@ -9,11 +9,15 @@ import { flameSvg } from './svg.js';
 export const FLAMEGRAPH_FORMATS = ['html', 'svg', 'folded'] as const;
 export type FlamegraphFormat = (typeof FLAMEGRAPH_FORMATS)[number];
 
+export interface RenderOptions extends FoldOptions {
+  format: FlamegraphFormat;
+}
+
 /** The flame graph of what lives, or of what grew `since` an earlier snapshot. Each format is one whole file. */
-export function renderFlamegraph(snapshot: Snapshot, format: FlamegraphFormat, since?: Snapshot): string {
-  const folded = fold(snapshot, since);
+export function renderFlamegraph(snapshot: Snapshot, { format, ...options }: RenderOptions): string {
+  const folded = fold(snapshot, options);
   if (format === 'folded') return foldedText(folded.root);
-  const drawn = layout(folded.root);
-  const around = caption(snapshot, folded, drawn, since);
+  const drawn = layout(folded.root, folded.what === 'heap' ? 'allocation' : 'mapping');
+  const around = caption(snapshot, folded, drawn, options.since);
   return format === 'svg' ? flameSvg(drawn, around) : flameHtml(drawn, around);
 }

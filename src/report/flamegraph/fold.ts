@@ -1,4 +1,4 @@
-import type { Snapshot, SnapshotFrame, SnapshotMapping } from '../schema.js';
+import type { OwnerKind, Snapshot, SnapshotFrame } from '../schema.js';
 import { printable } from '../text.js';
 import { type FrameKind, frameKinds, ownerFrameKind } from './kind.js';
 import { type FrameLabel, frameLabels } from './label.js';
@@ -11,12 +11,23 @@ export interface FlameNode {
   kind: FrameKind;
   /** Bytes that go through this frame; those of the children included. */
   bytes: number;
-  mappings: number;
+  /** Mappings or allocations that go through it. */
+  count: number;
   children: Map<string, FlameNode>;
+}
+
+/** What is drawn: mapped memory, or what allocators have handed out. */
+export type FlameSubject = 'mappings' | 'heap';
+
+export interface FoldOptions {
+  what?: FlameSubject | undefined;
+  /** Draws what grew after that snapshot. */
+  since?: Snapshot | undefined;
 }
 
 export interface Folded {
   root: FlameNode;
+  what: FlameSubject;
   /** Mapped without any access: addresses set aside, which hold nothing; not in the tree. */
   reservedBytes: number;
   /** Growth only: bytes that stacks of the earlier snapshot have given back since; not in the tree. */
@@ -24,11 +35,23 @@ export interface Folded {
 }
 
 export const NO_STACK = '[mapped before the recording began]';
+const NO_HEAP_STACK = '[no stack]';
 
 interface Tower {
   frames: FrameLabel[];
   bytes: number;
-  mappings: number;
+  count: number;
+}
+
+/** What a tower is made of. */
+interface Held {
+  stack: number;
+  owner: string;
+  kind: OwnerKind;
+  bytes: number;
+  count: number;
+  /** The operation inside which it was mapped, and the one that mapped it. */
+  enclosed?: { operation: string; enclosing: string };
 }
 
 /**
@@ -36,15 +59,15 @@ interface Tower {
  * snapshot. An enclosing operation stands at the tip, as `[mmap inside munmap]`; what has no stack stands by owner
  * under one frame that says so. Reservations are left out: a runtime may set aside a hundred times what it uses.
  */
-export function fold(snapshot: Snapshot, since?: Snapshot): Folded {
-  const towers = towersOf(snapshot);
+export function fold(snapshot: Snapshot, { what = 'mappings', since }: FoldOptions = {}): Folded {
+  const towers = towersOf(snapshot, what);
   let shrunkBytes = 0;
-  for (const [key, before] of since === undefined ? [] : towersOf(since)) {
+  for (const [key, before] of since === undefined ? [] : towersOf(since, what)) {
     const now = towers.get(key);
     shrunkBytes += Math.max(0, before.bytes - (now?.bytes ?? 0));
     if (now === undefined) continue;
     now.bytes -= before.bytes;
-    now.mappings = Math.max(0, now.mappings - before.mappings);
+    now.count = Math.max(0, now.count - before.count);
     if (now.bytes <= 0) towers.delete(key);
   }
 
@@ -56,7 +79,7 @@ export function fold(snapshot: Snapshot, since?: Snapshot): Folded {
   for (const tower of towers.values()) {
     let node = root;
     node.bytes += tower.bytes;
-    node.mappings += tower.mappings;
+    node.count += tower.count;
     for (const { name, detail, kind } of tower.frames) {
       const key = `${name}\0${detail}`;
       let child = node.children.get(key);
@@ -65,11 +88,11 @@ export function fold(snapshot: Snapshot, since?: Snapshot): Folded {
         node.children.set(key, child);
       }
       child.bytes += tower.bytes;
-      child.mappings += tower.mappings;
+      child.count += tower.count;
       node = child;
     }
   }
-  return { root, reservedBytes: reservedBytes(snapshot), shrunkBytes };
+  return { root, what, reservedBytes: what === 'heap' ? 0 : reservedBytes(snapshot), shrunkBytes };
 }
 
 /** Children as they are drawn and written: most bytes first, names break ties. */
@@ -78,27 +101,43 @@ export function orderedChildren(node: FlameNode): FlameNode[] {
 }
 
 function leafless(name: string): FlameNode {
-  return { name, detail: '', kind: 'process', bytes: 0, mappings: 0, children: new Map() };
+  return { name, detail: '', kind: 'process', bytes: 0, count: 0, children: new Map() };
 }
 
 function reservedBytes({ mappings }: Snapshot): number {
   return mappings.reduce((sum, { bytes, reserved }) => sum + (reserved ? bytes : 0), 0);
 }
 
+function* mappingsOf({ mappings }: Snapshot): Generator<Held> {
+  for (const { stack, owner, kind, bytes, operation, enclosing, reserved } of mappings) {
+    if (reserved) continue;
+    const held: Held = { stack, owner, kind, bytes, count: 1 };
+    if (enclosing !== null) held.enclosed = { operation, enclosing };
+    yield held;
+  }
+}
+
+function* allocationsOf({ heap }: Snapshot): Generator<Held> {
+  for (const { stack, owner, kind, liveBytes, liveAllocations } of heap.sites) {
+    if (liveBytes > 0) yield { stack, owner, kind, bytes: liveBytes, count: liveAllocations };
+  }
+}
+
 /** Keyed by what the frames say, not by stack ids: those of two recordings differ. */
-function towersOf(snapshot: Snapshot): Map<string, Tower> {
+function towersOf(snapshot: Snapshot, what: FlameSubject): Map<string, Tower> {
   const label = frameLabels();
+  const noStack = what === 'heap' ? NO_HEAP_STACK : NO_STACK;
   const byStack = new Map<string, Tower>();
-  for (const mapping of snapshot.mappings) {
-    if (mapping.reserved) continue;
-    const key = `${mapping.stack}\0${mapping.owner}\0${mapping.kind}\0${mapping.enclosing}\0${mapping.operation}`;
+  for (const held of what === 'heap' ? allocationsOf(snapshot) : mappingsOf(snapshot)) {
+    const { stack, owner, kind, enclosed } = held;
+    const key = `${stack}\0${owner}\0${kind}\0${enclosed?.enclosing}\0${enclosed?.operation}`;
     let tower = byStack.get(key);
     if (tower === undefined) {
-      tower = { frames: framesOf(snapshot, mapping, label), bytes: 0, mappings: 0 };
+      tower = { frames: framesOf(snapshot, held, { label, noStack }), bytes: 0, count: 0 };
       byStack.set(key, tower);
     }
-    tower.bytes += mapping.bytes;
-    tower.mappings += 1;
+    tower.bytes += held.bytes;
+    tower.count += held.count;
   }
   const towers = new Map<string, Tower>();
   for (const tower of byStack.values()) {
@@ -107,7 +146,7 @@ function towersOf(snapshot: Snapshot): Map<string, Tower> {
     if (same === undefined) towers.set(key, tower);
     else {
       same.bytes += tower.bytes;
-      same.mappings += tower.mappings;
+      same.count += tower.count;
     }
   }
   return towers;
@@ -115,21 +154,22 @@ function towersOf(snapshot: Snapshot): Map<string, Tower> {
 
 function framesOf(
   snapshot: Snapshot,
-  mapping: SnapshotMapping,
-  label: (frame: SnapshotFrame) => FrameLabel,
+  held: Held,
+  { label, noStack }: { label: (frame: SnapshotFrame) => FrameLabel; noStack: string },
 ): Tower['frames'] {
-  const { owner, kind, enclosing, operation } = mapping;
-  const stack = snapshot.stacks[mapping.stack] ?? [];
-  const kinds = frameKinds(stack, mapping, (frame) => label(frame).kind);
+  const { owner, kind, enclosed } = held;
+  const stack = snapshot.stacks[held.stack] ?? [];
+  const kinds = frameKinds(stack, held, (frame) => label(frame).kind);
   const frames = stack.map((frame, index) => ({ ...label(frame), kind: kinds[index] ?? 'unknown' }));
   frames.reverse();
   if (frames.length === 0) {
     frames.push(
-      { name: NO_STACK, detail: 'no stack is known', kind: 'unknown' },
+      { name: noStack, detail: 'no stack is known', kind: 'unknown' },
       { name: printable(owner), detail: kind, kind: ownerFrameKind(kind) },
     );
   }
-  if (enclosing !== null) {
+  if (enclosed !== undefined) {
+    const { operation, enclosing } = enclosed;
     frames.push({
       name: `[${operation} inside ${enclosing}]`,
       detail: `owner ${printable(owner)}: this ${operation} happened while the thread was inside ${enclosing}`,

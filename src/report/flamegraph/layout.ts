@@ -9,6 +9,8 @@ export interface Box {
 
 export interface Layout {
   boxes: Box[];
+  /** What a box counts: "mapping". */
+  noun: string;
   rows: number;
   /** Frames left out since nobody could see them. */
   hidden: { narrow: number; deep: number };
@@ -19,7 +21,7 @@ const NARROWEST = 1 / 10_000;
 /** Runaway recursion would make a picture that no browser draws. */
 const DEEPEST = 1_000;
 
-export function layout(root: FlameNode): Layout {
+export function layout(root: FlameNode, noun: string): Layout {
   const boxes: Box[] = [];
   const hidden = { narrow: 0, deep: 0 };
   let rows = 1;
@@ -35,5 +37,5 @@ export function layout(root: FlameNode): Layout {
       startBytes += node.bytes;
     }
   }
-  return { boxes, rows, hidden };
+  return { boxes, noun, rows, hidden };
 }

@@ -12,15 +12,15 @@ export const ROW_PIXELS = 19;
  * narrowest stack is. Positions are percentages and each frame is an `svg` of
  * its own, which clips its text: the picture fits any width without measuring fonts.
  */
-export function frameElements({ boxes }: Layout, top: number): string {
+export function frameElements({ boxes, noun }: Layout, top: number): string {
   const total = boxes[0]?.node.bytes ?? 0;
-  return boxes.map((box) => frameElement(box, total, top + box.depth * ROW_PIXELS)).join('\n');
+  return boxes.map((box) => frameElement(box, total, top + box.depth * ROW_PIXELS, noun)).join('\n');
 }
 
-function frameElement({ node, depth, startBytes }: Box, total: number, y: number): string {
-  const { name, detail, kind, bytes, mappings } = node;
+function frameElement({ node, depth, startBytes }: Box, total: number, y: number, noun: string): string {
+  const { name, detail, kind, bytes, count } = node;
   const share = formatPercent(percentOf(bytes, total));
-  const hover = `${name}\n${detail}\n${formatBytes(bytes)} · ${share} · ${formatCount(mappings, 'mapping')}`;
+  const hover = `${name}\n${detail}\n${formatBytes(bytes)} · ${share} · ${formatCount(count, noun)}`;
   const variant = kind === 'process' || kind === 'enclosed' ? 0 : variantOf(detail);
   return [
     `<svg class="frame ${kind} v${variant}" data-depth="${depth}" data-start="${startBytes}" data-bytes="${bytes}"`,

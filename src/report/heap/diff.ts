@@ -1,0 +1,95 @@
+import { formatBytes, formatChange, formatCount } from '../bytes.js';
+import type { OwnerKind, Snapshot } from '../schema.js';
+import { cut, printable } from '../text.js';
+import { type HeapSite, heapSites } from './sites.js';
+
+/** A stack from which more lives than before. */
+export interface HeapSiteGrowth {
+  owner: string;
+  kind: OwnerKind;
+  bytes: number;
+  allocations: number;
+  /** Standard error of `bytes`; 0 where all is recorded. */
+  standardErrorBytes: number;
+  /** Leaf first, `function (module)`. */
+  frames: string[];
+}
+
+/** How the live allocations changed between two snapshots. */
+export interface HeapChange {
+  bytes: number;
+  allocations: number;
+  standardErrorBytes: number;
+  /** Those that grew, most bytes first, 100 at most; of estimates only what is more than chance. */
+  grown: HeapSiteGrowth[];
+}
+
+const MOST_SITES = 100;
+const SITES_SHOWN = 5;
+const FRAMES_SHOWN = 8;
+/** Of estimates, what is within so many standard errors may be chance. */
+const CHANCE_ERRORS = 2;
+
+export function heapChange(
+  earlier: Pick<Snapshot, 'heap' | 'stacks'>,
+  later: Pick<Snapshot, 'heap' | 'stacks'>,
+): HeapChange {
+  const before = new Map(heapSites(earlier).map((site) => [keyOf(site), site]));
+  const grown = heapSites(later)
+    .map((site) => growthOf(site, before.get(keyOf(site))))
+    .filter(({ bytes, standardErrorBytes }) => bytes > CHANCE_ERRORS * standardErrorBytes)
+    .sort((a, b) => b.bytes - a.bytes);
+  return {
+    bytes: later.heap.liveBytes - earlier.heap.liveBytes,
+    allocations: later.heap.liveAllocations - earlier.heap.liveAllocations,
+    standardErrorBytes: combined(later.heap.standardErrorBytes, earlier.heap.standardErrorBytes),
+    grown: grown.slice(0, MOST_SITES),
+  };
+}
+
+/** By what the frames say: numbers of stacks differ between two recordings. */
+function keyOf({ owner, frames }: HeapSite): string {
+  return [owner, ...frames].join('\n');
+}
+
+function growthOf(now: HeapSite, before: HeapSite | undefined): HeapSiteGrowth {
+  const { owner, kind, frames } = now;
+  return {
+    owner,
+    kind,
+    bytes: now.liveBytes - (before?.liveBytes ?? 0),
+    allocations: now.liveAllocations - (before?.liveAllocations ?? 0),
+    standardErrorBytes: combined(now.standardErrorBytes, before?.standardErrorBytes ?? 0),
+    frames,
+  };
+}
+
+function combined(one: number, other: number): number {
+  return Math.round(Math.hypot(one, other));
+}
+
+/** The heap's change and the sites that grew most; nothing where nothing changed. */
+export function heapChangeLines(change: HeapChange, columns: number): string[] {
+  if (change.bytes === 0 && change.allocations === 0 && change.grown.length === 0) return [];
+  const lines = ['', `heap: ${changeText(change)}`];
+  for (const site of change.grown.slice(0, SITES_SHOWN)) {
+    lines.push('', `${printable(site.owner)}: ${changeText(site)}`);
+    const shown = site.frames.slice(0, FRAMES_SHOWN);
+    for (const frame of shown) lines.push(`    ${printable(frame)}`);
+    const hidden = site.frames.length - shown.length;
+    if (hidden > 0) lines.push(`    … ${hidden} more frames`);
+  }
+  const rest = change.grown.length - SITES_SHOWN;
+  if (rest > 0) lines.push('', `… and ${rest} more stacks that grew`);
+  return lines.map((line) => cut(line, columns));
+}
+
+function changeText({
+  bytes,
+  allocations,
+  standardErrorBytes,
+}: Pick<HeapChange, 'bytes' | 'allocations' | 'standardErrorBytes'>): string {
+  const error = standardErrorBytes > 0 ? ` ± ${formatBytes(standardErrorBytes)}` : '';
+  const sign = allocations > 0 ? '+' : '';
+  return `${formatChange(bytes)}${error} in ${sign}${formatCount(allocations, 'allocation')}`;
+}

@@ -1,0 +1,115 @@
+import { attributeAllocation, type HeapAttribution } from '../ledger/heap-attribution.js';
+import type { HeapLeak } from '../report/heap/sites.js';
+import type { SnapshotHeap } from '../report/schema.js';
+import type { Frame } from '../symbolize/frame.js';
+import { OffheapError } from '../wire/error.js';
+import { HeapChannel, type HeapTotals } from '../wire/heap.js';
+import type { HeapMode } from '../wire/heap-mode.js';
+import type { CodeMap } from './code-map.js';
+import { leakRows } from './heap-rows.js';
+import { heapSnapshot } from './heap-snapshot.js';
+
+export interface HeapRecordingOptions {
+  code: CodeMap;
+  /** Reads the mapping events up to now: they tell whose code the newest stacks run through. */
+  readMappings: () => void;
+}
+
+/** The heap part of a snapshot, and the totals for what it lacks. */
+export interface HeapSnapshot {
+  part: SnapshotHeap;
+  totals: HeapTotals;
+}
+
+/** The heap of one program: what its channel tells, with owners. */
+export class HeapRecording {
+  readonly #channel: HeapChannel;
+  readonly #code: CodeMap;
+  readonly #readMappings: () => void;
+  readonly #attributions = new Map<number, HeapAttribution>();
+  /** One object for each distinct attribution: there are a handful, and stacks may be a million. */
+  readonly #distinct = new Map<string, HeapAttribution>();
+  #mark: number | undefined;
+
+  /** Reads on in the background. The channel must be claimed. Throws what `HeapChannel` throws. */
+  constructor(path: string, { code, readMappings }: HeapRecordingOptions) {
+    this.#channel = new HeapChannel(path);
+    this.#code = code;
+    this.#readMappings = readMappings;
+    this.#channel.start();
+  }
+
+  get mode(): HeapMode {
+    return this.#channel.mode;
+  }
+
+  get sampleBytes(): number {
+    return this.#channel.totals().sampleBytes;
+  }
+
+  /** Throws `HEAP_UNAVAILABLE`. */
+  setMode(mode: HeapMode, sampleBytes: number): void {
+    if (!this.#channel.available) {
+      throw new OffheapError(
+        'HEAP_UNAVAILABLE',
+        'the channel has no room for heap events; give the target a larger shared-memory file system with --dir',
+      );
+    }
+    this.#channel.setMode(mode, sampleBytes);
+  }
+
+  snapshot(): HeapSnapshot {
+    const [columns, totals] = this.read((channel) => [channel.sites(), channel.totals()] as const);
+    return { part: heapSnapshot(columns, totals, (node) => this.#attributionOf(node)), totals };
+  }
+
+  /** Asks the ledger about one moment. The stacks of its answer can be resolved then. */
+  read<T>(ask: (channel: HeapChannel) => T): T {
+    const channel = this.#channel;
+    channel.drain();
+    const answer = channel.together(() => ask(channel));
+    this.#readMappings();
+    return answer;
+  }
+
+  mark(): number {
+    this.#channel.drain();
+    this.#mark = this.#channel.mark();
+    return this.#mark;
+  }
+
+  /** Throws `NO_MARK`. */
+  leaks(since = this.#mark): Omit<HeapLeak, 'frames'>[] {
+    if (since === undefined) {
+      throw new OffheapError('NO_MARK', 'there is no mark to compare with; set one with heap.mark() first');
+    }
+    const survivors = this.read((channel) => channel.survivors(since));
+    return leakRows(survivors, (node) => this.#attributionOf(node));
+  }
+
+  /** Leaf first. */
+  frames(stack: number): Frame[] {
+    return this.#code.frames(stack);
+  }
+
+  /** The target writes no more: takes in all that it left. */
+  finish(): void {
+    this.#channel.finish();
+  }
+
+  close(): void {
+    this.#channel.close();
+  }
+
+  #attributionOf(node: number): HeapAttribution {
+    let attribution = this.#attributions.get(node);
+    if (attribution === undefined) {
+      const computed = attributeAllocation(this.#code.attributionFrames(node, 0));
+      const key = `${computed.kind}\0${computed.owner}\0${computed.path}\0${computed.caller}`;
+      attribution = this.#distinct.get(key) ?? computed;
+      this.#distinct.set(key, attribution);
+      this.#attributions.set(node, attribution);
+    }
+    return attribution;
+  }
+}

@@ -1,0 +1,85 @@
+import type { Completeness } from '../report/schema.js';
+import type { HeapTotals } from '../wire/heap.js';
+import type { ProcessRecording } from './recording.js';
+import { overwrittenSites } from './site-check.js';
+
+export interface CompletenessSources {
+  /** Why nothing is recorded, or resident bytes are unknown. */
+  problems: readonly string[];
+  recording: ProcessRecording | undefined;
+  heap: HeapTotals | undefined;
+  unexplainedBytes: number;
+}
+
+const NOTHING_RECORDED = {
+  mappingEvents: 0,
+  mappingEventsLost: 0,
+  truncatedStacks: 0,
+  sitesPatched: 0,
+  sitesOverwritten: 0,
+};
+
+/** What a snapshot lacks. */
+export function completenessOf({
+  problems,
+  recording,
+  heap,
+  unexplainedBytes,
+}: CompletenessSources): Completeness {
+  const events = { heapEvents: heap?.events ?? 0, heapEventsLost: heap?.lost ?? 0, unexplainedBytes };
+  if (recording === undefined) return { ...events, ...NOTHING_RECORDED, degraded: [...problems] };
+  const { header, drain } = recording;
+  const sites = drain.channel.sites();
+  return {
+    ...events,
+    // Positions count what was recorded, whoever took it in and whatever the target has cancelled since.
+    mappingEvents: drain.position - drain.lost.uncommitted - drain.lost.overwritten,
+    mappingEventsLost: Object.values(drain.lost).reduce((total, count) => total + count, 0),
+    truncatedStacks: header.stacksTruncated,
+    sitesPatched: sites.filter(({ state }) => state === 'patched').length,
+    sitesOverwritten: overwrittenSites(header.processId, sites),
+    degraded: [
+      ...problems,
+      ...ledgerReasons(recording),
+      ...(heap === undefined ? [] : heapReasons(heap)),
+      ...header.degraded,
+    ],
+  };
+}
+
+function ledgerReasons({ unsaved, lacksHistory, outOfStep, header, ledger }: ProcessRecording): string[] {
+  const reasons: string[] = [];
+  if (unsaved) {
+    reasons.push('checkpoints lack time or space; a collector started anew would not know the past');
+  }
+  if (lacksHistory) {
+    reasons.push(
+      'an earlier collector was killed before it saved what it knew; older mappings have no stack',
+    );
+  }
+  if (outOfStep) reasons.push('events were lost, and the ledger may differ from the kernel');
+  if (header.captureMismatches > 0) {
+    const { captureMismatches, capturesVerified } = header;
+    reasons.push(
+      `${captureMismatches} of ${capturesVerified} stacks that were checked differ from a full walk`,
+    );
+  }
+  const { contradictions, unmatched, unplaced } = ledger.counters;
+  const unclear = contradictions + unmatched + unplaced;
+  if (unclear > 0) reasons.push(`${unclear} events contradict those before them`);
+  return reasons;
+}
+
+/** Why the heap's figures may be wrong; what was lost on the way has a number of its own. */
+export function heapReasons({ waits, withoutLane, damaged }: HeapTotals): string[] {
+  const count = (number: number) => number.toLocaleString('en-US');
+  const reasons: string[] = [];
+  if (damaged > 0) reasons.push(`${count(damaged)} heap records made no sense`);
+  if (withoutLane > 0) {
+    reasons.push(`${count(withoutLane)} allocations came from threads without a way to tell them`);
+  }
+  if (waits > 0) {
+    reasons.push(`threads waited ${count(waits)} times for the collector to take heap events`);
+  }
+  return reasons;
+}
