@@ -125,30 +125,48 @@ __attribute__((always_inline)) inline uint32_t repeated_stack(ThreadState* state
     return __atomic_load_n(&state->captures, __ATOMIC_RELAXED) == turn ? node : 0;
 }
 
-// Notes a block that the allocator has handed out, or nothing where it has refused.
-__attribute__((always_inline)) inline void* allocated_under(uint64_t control, void* block, size_t bytes) {
-    if (mode_of(control) == wire::HeapMode::kOff || block == nullptr) return block;
+// Notes a block that the allocator has handed out, or nothing where it has refused. Of mode `exact`.
+__attribute__((always_inline)) inline void* allocated_exactly(uint64_t control, void* block, size_t bytes) {
+    if (__builtin_expect(block == nullptr, 0)) return block;
     ThreadState* const state = current_state;
-    bool is_chosen = false;
     const Place here = this_place();
     if (__builtin_expect(is_ready(state, control), 1)) {
-        if (mode_of(control) == wire::HeapMode::kExact) {
-            enter_lane(state, here.rsp);
-            uint32_t stack = repeated_stack(state, here);
-            if (stack == 0) stack = restored_stack(state, start_at(here));
-            if (__builtin_expect(stack != 0, 1)) {
-                record::note_allocation(process.channel, state->heap, reinterpret_cast<uint64_t>(block),
-                                        bytes, stack);
-            }
+        enter_lane(state, here.rsp);
+        uint32_t stack = repeated_stack(state, here);
+        if (__builtin_expect(stack == 0, 0)) stack = restored_stack(state, start_at(here));
+        if (__builtin_expect(stack != 0, 1)) {
+            record::note_allocation(process.channel, state->heap, reinterpret_cast<uint64_t>(block), bytes,
+                                    stack);
             leave_lane(state);
-            if (__builtin_expect(stack != 0, 1)) return block;
-        } else {
-            if (__builtin_expect(!record::is_sampled(state->heap, bytes, control >> 32), 1)) return block;
-            is_chosen = true;
+            return block;
         }
+        leave_lane(state);
     }
-    record_allocation(block, bytes, control, is_chosen, registers_at(here), here.caller);
+    record_allocation(block, bytes, control, false, registers_at(here), here.caller);
     return block;
+}
+
+// The same of mode `sampled`.
+__attribute__((always_inline)) inline void* allocated_sampled(uint64_t control, void* block, size_t bytes) {
+    if (block == nullptr) return block;
+    ThreadState* const state = current_state;
+    const Place here = this_place();
+    const bool ready = is_ready(state, control);
+    if (ready && !record::is_sampled(state->heap, bytes, control >> 32)) return block;
+    record_allocation(block, bytes, control, ready, registers_at(here), here.caller);
+    return block;
+}
+
+// The same of any mode.
+__attribute__((always_inline)) inline void* allocated_under(uint64_t control, void* block, size_t bytes) {
+    switch (mode_of(control)) {
+        case wire::HeapMode::kExact:
+            return allocated_exactly(control, block, bytes);
+        case wire::HeapMode::kSampled:
+            return allocated_sampled(control, block, bytes);
+        default:
+            return block;
+    }
 }
 
 __attribute__((always_inline)) inline void* allocated(void* block, size_t bytes) {

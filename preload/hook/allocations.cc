@@ -14,21 +14,30 @@ using offheap::hook::released;
 
 namespace {
 
-using offheap::hook::allocated_under;
+using offheap::hook::allocated_exactly;
+using offheap::hook::allocated_sampled;
 using offheap::hook::heap_control;
 using offheap::hook::is_followed;
 using offheap::hook::is_off;
 using offheap::hook::is_passed_over;
+using offheap::hook::mode_of;
 using offheap::hook::record_followed;
+using offheap::wire::HeapMode;
 
 // Apart from the hooks, which end in a jump here or to the allocator: where nothing is recorded, a hook has
 // no frame to make.
-__attribute__((noinline)) void* record_malloc(size_t bytes, uint64_t control) {
-    return allocated_under(control, allocator.malloc(bytes), bytes);
+__attribute__((noinline)) void* malloc_exactly(size_t bytes, uint64_t control) {
+    return allocated_exactly(control, allocator.malloc(bytes), bytes);
 }
-__attribute__((noinline)) void* record_calloc(size_t count, size_t bytes, uint64_t control) {
-    // A product that is too large allocates nothing, so it is never recorded.
-    return allocated_under(control, allocator.calloc(count, bytes), count * bytes);
+__attribute__((noinline)) void* malloc_sampled(size_t bytes, uint64_t control) {
+    return allocated_sampled(control, allocator.malloc(bytes), bytes);
+}
+// A product that is too large allocates nothing, so it is never recorded.
+__attribute__((noinline)) void* calloc_exactly(size_t count, size_t bytes, uint64_t control) {
+    return allocated_exactly(control, allocator.calloc(count, bytes), count * bytes);
+}
+__attribute__((noinline)) void* calloc_sampled(size_t count, size_t bytes, uint64_t control) {
+    return allocated_sampled(control, allocator.calloc(count, bytes), count * bytes);
 }
 __attribute__((noinline)) void record_free(void* block, uint64_t control) {
     record_followed(control, block);
@@ -41,14 +50,16 @@ extern "C" {
 
 void* offheap_malloc(size_t bytes) {
     const uint64_t control = heap_control();
+    if (mode_of(control) == HeapMode::kExact) return malloc_exactly(bytes, control);
     if (is_off(control) || is_passed_over(control, bytes)) return allocator.malloc(bytes);
-    return record_malloc(bytes, control);
+    return malloc_sampled(bytes, control);
 }
 
 void* offheap_calloc(size_t count, size_t bytes) {
     const uint64_t control = heap_control();
+    if (mode_of(control) == HeapMode::kExact) return calloc_exactly(count, bytes, control);
     if (is_off(control) || is_passed_over(control, count * bytes)) return allocator.calloc(count, bytes);
-    return record_calloc(count, bytes, control);
+    return calloc_sampled(count, bytes, control);
 }
 
 void offheap_free(void* block) {

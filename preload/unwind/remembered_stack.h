@@ -105,10 +105,19 @@ inline bool RememberedStack::repeats(uint64_t frame, uint64_t rsp, uint64_t rbp,
     if (leaf->rsp != rsp || leaf->frame != frame || ((leaf->mark & 1) != 0 && leaf->rbp != rbp)) return false;
     // Stack pointers rise toward the root, so all that is read lies between these.
     if (rsp < window.low || frames_->rsp > window.high) return false;
-#pragma GCC unroll 4
-    for (const RememberedFrame* caller = leaf; caller != frames_;) {
-        --caller;
-        if (load(caller->rsp - 8) != caller->frame) return false;
+    const auto is_as_it_was = [](const RememberedFrame& caller) __attribute__((always_inline)) {
+        return load(caller.rsp - 8) == caller.frame;
+    };
+    const RememberedFrame* caller = leaf;
+    for (; caller - frames_ >= 4; caller -= 4) {
+        // One after the other: what lies behind the first change may be in memory that is gone.
+        if (!is_as_it_was(caller[-1]) || !is_as_it_was(caller[-2]) || !is_as_it_was(caller[-3]) ||
+            !is_as_it_was(caller[-4])) {
+            return false;
+        }
+    }
+    while (caller != frames_) {
+        if (!is_as_it_was(*--caller)) return false;
     }
     const uint64_t words = leaf->mark >> 1;
     if (words > capacity_) return false;
