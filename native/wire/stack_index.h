@@ -36,13 +36,15 @@ class StackIndex {
     template <typename Make, typename Back>
     uint32_t intern(uint32_t parent, uint64_t key, Make make, Back back) {
         const uint64_t hash = hash_of(parent, key);
+        const uint32_t tag = tag_of(hash);
         uint32_t fresh = 0;
         for (uint32_t bits = __atomic_load_n(&header_->index_bits, __ATOMIC_ACQUIRE);; ++bits) {  // [era]
             uint32_t* const era = era_of(bits);
             const uint64_t mask = (1ULL << bits) - 1;
-            uint64_t slot = slot_of(hash) & mask;
+            const uint64_t first = slot_of(hash) & mask;
+            uint64_t slot = first;
             uint32_t entry = 0;
-            for (uint64_t probes = 0; probes <= mask; ++probes, slot = (slot + 1) & mask) {
+            do {
                 entry = __atomic_load_n(&era[slot], __ATOMIC_ACQUIRE);  // [node]
                 if (entry == 0) {
                     if (is_full(bits)) {
@@ -50,7 +52,7 @@ class StackIndex {
                         return 0;
                     }
                     if (fresh == 0 && (fresh = make()) == 0) return 0;
-                    if (__atomic_compare_exchange_n(&era[slot], &entry, entry_of(fresh, hash), /*weak=*/false,
+                    if (__atomic_compare_exchange_n(&era[slot], &entry, fresh | tag, /*weak=*/false,
                                                     __ATOMIC_RELEASE, __ATOMIC_ACQUIRE)) {  // [node]
                         __atomic_fetch_add(&header_->index_used, 1, __ATOMIC_RELAXED);
                         grow(back);
@@ -58,11 +60,12 @@ class StackIndex {
                     }
                     // Another thread took the entry; `fresh` may never be used, which costs 16 bytes.
                 }
-                if (entry == kClosed) break;
-                if ((entry ^ entry_of(0, hash)) >> kNodeBits != 0) continue;
-                const StackNode& node = nodes_[node_of(entry)];
-                if (node.key == key && node.parent == parent) return node_of(entry);
-            }
+                if ((entry ^ tag) >> kNodeBits == 0) {
+                    const StackNode& node = nodes_[node_of(entry)];
+                    if (node.key == key && node.parent == parent) return node_of(entry);
+                }
+                slot = (slot + 1) & mask;
+            } while (entry != kClosed && slot != first);
             if (entry != kClosed) return 0;
         }
     }
@@ -82,9 +85,8 @@ class StackIndex {
         return h * 0xbf58476d1ce4e5b9ULL;
     }
     static uint64_t slot_of(uint64_t hash) { return hash >> 20; }
-    static uint32_t entry_of(uint32_t node, uint64_t hash) {
-        return node | static_cast<uint32_t>(hash >> (32 + kNodeBits)) << kNodeBits;
-    }
+    // Never that of a closed entry.
+    static uint32_t tag_of(uint64_t hash) { return static_cast<uint32_t>(hash >> 57) << kNodeBits; }
     static uint32_t node_of(uint32_t entry) { return entry & ((1u << kNodeBits) - 1); }
     uint32_t* era_of(uint32_t bits) const { return entries_ + (1ULL << bits); }
 
@@ -131,7 +133,14 @@ class StackIndex {
         const uint64_t block = migrated & ((1ULL << kMigratedBitsShift) - 1);
         if (block < blocks) {
             uint32_t* const entries = era_of(bits) + block * kBlockEntries;
-            for (uint32_t i = 0; i < kBlockEntries; ++i) move(&entries[i], bits + 1);
+            uint32_t found[kBlockEntries];
+            for (uint32_t i = 0; i < kBlockEntries; ++i) {
+                found[i] = close(&entries[i]);
+                if (found[i] != kClosed) __builtin_prefetch(&nodes_[node_of(found[i])]);
+            }
+            for (const uint32_t entry : found) {
+                if (entry != kClosed) move(entry, bits + 1);
+            }
             uint64_t seen = migrated;
             __atomic_compare_exchange_n(&header_->index_migrated, &seen, migrated + 1, /*weak=*/false,
                                         __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);  // [era]
@@ -144,13 +153,17 @@ class StackIndex {
         }
     }
 
-    void move(uint32_t* from, uint32_t to_bits) {
-        uint32_t moved = 0;
-        if (__atomic_compare_exchange_n(from, &moved, kClosed, /*weak=*/false, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_ACQUIRE) ||  // [node]
-            moved == kClosed) {
-            return;
+    // Closes an empty entry; what the entry is then.
+    static uint32_t close(uint32_t* place) {
+        uint32_t entry = __atomic_load_n(place, __ATOMIC_ACQUIRE);  // [node]
+        if (entry == 0 && __atomic_compare_exchange_n(place, &entry, kClosed, /*weak=*/false,
+                                                      __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {  // [node]
+            return kClosed;
         }
+        return entry;
+    }
+
+    void move(uint32_t moved, uint32_t to_bits) {
         const StackNode& node = nodes_[node_of(moved)];
         const uint64_t mask = (1ULL << to_bits) - 1;
         uint32_t* const era = era_of(to_bits);
