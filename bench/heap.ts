@@ -7,6 +7,7 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Choice } from './heap/choice.js';
+import { collector } from './heap/collector.js';
 import { type Comparison, skipped } from './heap/comparison.js';
 import { renderComparisons } from './heap/comparison-table.js';
 import { instructions } from './heap/instructions.js';
@@ -22,6 +23,7 @@ const SECTIONS: Readonly<Record<string, (choice: Choice) => Comparison[] | Promi
   crossed,
   stacks,
   programs,
+  collector,
 };
 
 const { values } = parseArgs({

@@ -1,6 +1,6 @@
 import { added, median, type Spread, spread } from './statistics.js';
 
-export type Unit = 'ns' | 'ms' | 's' | '%' | 'MB' | 'M/s' | 'instr' | '×';
+export type Unit = 'ns' | 'ms' | 's' | '%' | 'B' | 'MB' | 'M/s' | 'instr' | '×';
 
 /** One line of the table. */
 export interface Row {
