@@ -196,6 +196,25 @@ TEST_F(HeapLaneOfOneThread, stamps_an_allocation_after_the_release_before_it) {
     foreign_release_place(0x1000) = 0;  // the table is the process's, and other tests'
 }
 
+TEST_F(HeapLaneOfOneThread, is_mended_where_an_entry_was_published_and_not_cleared) {
+    publish(channel, lane, HeapEventKind::kRelease, 0x9000, 0, 0, 0);
+    note_allocation(channel, lane, 0x1000, 48, 5);
+    *lane.next = *find_entry(lane, 0x1000);
+    commit(lane);  // and here a signal handler leaves by siglongjmp
+    mend_lane(lane);
+    EXPECT_EQ(find_entry(lane, 0x1000), nullptr);
+    note_allocation(channel, lane, 0x2000, 48, 5);
+    mend_lane(lane);
+    EXPECT_NE(find_entry(lane, 0x2000), nullptr) << "that one isn't published";
+    const auto told = events();
+    ASSERT_EQ(told.size(), 3u);
+    EXPECT_EQ(told[2].address, wire::heap_word(HeapEventKind::kAllocation, 0x1000));
+    HeapLane unused = {};
+    ASSERT_TRUE(open_lane(channel, unused, 8));
+    mend_lane(unused);
+    EXPECT_EQ(unused.lane->head, 0u);
+}
+
 TEST_F(HeapLaneOfOneThread, emits_alone_over_a_lane_of_the_moment) {
     note_allocation(channel, lane, 0x1000, 48, 5);
     emit_alone(channel, 9, HeapEventKind::kRelease, 0x1000, 0, 0, 0);

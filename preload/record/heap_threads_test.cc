@@ -206,6 +206,15 @@ TEST_F(HeapThreads, recycle_lanes) {
     EXPECT_EQ(account.live.size(), opened + opened / 2 - account.releases);
     EXPECT_EQ(account.releases, kThreads * ((kLanesEach + 3) / 4));
     EXPECT_EQ(header->heap_events_lost, 0u);
+    for (uint32_t lane = 0; lane < header->lanes_used; ++lane) {
+        EXPECT_EQ(wire::lane_at(header, lane)->in_use, 0u);
+        for (uint32_t i = 0; i < wire::kWindowEvents; ++i)
+            EXPECT_EQ(wire::window_of(header, lane)[i].address, 0u);
+        for (uint32_t i = 0; i < wire::kTemporariesEntries; ++i)
+            EXPECT_EQ(wire::temporaries_of(header, lane)[i].count, 0u);
+    }
+    // Each lane was given back as often as it was opened, and taken from there but for the first time.
+    EXPECT_EQ(header->lanes_free >> 32, 2 * opened - header->lanes_used) << "no change goes unseen";
 }
 
 TEST_F(HeapThreads, wait_for_a_slow_collector_and_lose_nothing) {
