@@ -1,7 +1,7 @@
 import pc from 'picocolors';
 import { formatBytes, formatChange, formatCount, formatPercent, formatRate } from '../report/bytes.js';
 import { type Column, renderColumns } from '../report/columns.js';
-import { byGrowth } from '../report/culprit.js';
+import { byGrowth, heapSitesWithin } from '../report/culprit.js';
 import { heapLine } from '../report/heap/line.js';
 import { type Overview, ownerKey } from '../report/overview.js';
 import type { SnapshotOwner } from '../report/schema.js';
@@ -150,7 +150,7 @@ export function sparkline(samples: readonly number[], columns: number): string {
 function stackPane(overview: Overview, owner: SnapshotOwner, columns: number, rows: number): string[] {
   const sites = overview.sites.filter((site) => ownerKey(site) === ownerKey(owner));
   // What an allocator has mapped is others': who holds it says more than how it was mapped.
-  const holders = owner.kind === 'allocator' ? overview.heap.sites.filter(({ stack }) => stack !== 0) : [];
+  const holders = heapSitesWithin(overview, [owner]);
   const lines: string[] = [];
   const push = (linesOf: (frames: number) => string[]) => {
     const left = rows - lines.length;

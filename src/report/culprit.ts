@@ -105,16 +105,25 @@ function tellingSites({ sites }: Overview, owner: SnapshotOwner): StackSite[] {
 
 /**
  * Who holds what allocators have mapped, where that is the question: an allocator grows or, where nobody does, holds
- * most. The sites with a tenth of the live bytes at least.
+ * most.
  */
 export function topHeapSites(overview: Overview, limit: number): HeapSite[] {
   const growing = growingOwners(overview);
   const suspects = growing.length > 0 ? growing : notableOwners(overview).slice(0, 1);
-  if (!suspects.some(({ kind }) => kind === 'allocator')) return [];
-  const { liveBytes, sites } = overview.heap;
-  return sites
-    .filter((site) => site.frames.length > 0 && percentOf(site.liveBytes, liveBytes) >= TELLING_PERCENT)
-    .slice(0, limit);
+  return heapSitesWithin(overview, suspects).slice(0, limit);
+}
+
+/**
+ * The sites that hold a telling share of the live heap; none where no allocator is among `owners`, or where what lives
+ * is a small part of what these have mapped: then nobody holds it.
+ */
+export function heapSitesWithin({ heap }: Overview, owners: readonly SnapshotOwner[]): HeapSite[] {
+  const allocators = owners.filter(({ kind }) => kind === 'allocator');
+  const mappedBytes = allocators.reduce((sum, owner) => sum + accessibleBytes(owner), 0);
+  if (allocators.length === 0 || percentOf(heap.liveBytes, mappedBytes) < TELLING_PERCENT) return [];
+  return heap.sites.filter(
+    ({ liveBytes, frames }) => frames.length > 0 && percentOf(liveBytes, heap.liveBytes) >= TELLING_PERCENT,
+  );
 }
 
 /** What all owners have mapped; addresses set aside hold nothing. */

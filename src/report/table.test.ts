@@ -48,6 +48,14 @@ test('where an allocator grows, the report says who holds what it has mapped', (
   ]);
 });
 
+test('where little lives of what an allocator has mapped, nobody is named for it', () => {
+  const snapshot = sampleHeapSnapshot(10);
+  const [leak, malloc] = snapshot.owners;
+  leak!.growthBytesPerMinute = 0;
+  malloc!.growthBytesPerMinute = 1e8;
+  expect(reportTable(overviewOf(snapshot), { columns: 120 })).not.toContain('on the heap');
+});
+
 test('where a library grows by mapping, the heap has its line and no stacks', () => {
   const table = reportTable(overviewOf(sampleHeapSnapshot()), { columns: 120 });
   expect(table).toContain('heap (exact) 2.20 MB live');

@@ -3,6 +3,7 @@ import type { AttributionFrame } from '../ledger/attribution.js';
 import type { Module } from '../modules/table.js';
 import { describeFrame, type Frame } from '../symbolize/frame.js';
 import type { Symbolizer } from '../symbolize/symbols.js';
+import { type Described, DescribedFrames } from './described-frames.js';
 import type { ProcessRecording } from './recording.js';
 
 /** Numbers of stacks in snapshots: a node of the process's own tree, or of the tree of a process it was forked from. */
@@ -16,6 +17,7 @@ export function stackNumber(node: number, ancestor: number): number {
 export class CodeMap {
   readonly #recording: ProcessRecording;
   readonly #symbolizer: Symbolizer;
+  readonly #frames = new WeakMap<ProcessRecording, DescribedFrames>();
 
   constructor(recording: ProcessRecording, symbolizer: Symbolizer) {
     this.#recording = recording;
@@ -40,20 +42,46 @@ export class CodeMap {
   /** A stack for reports, leaf first. */
   frames(number: number): Frame[] {
     const ancestor = Math.floor(number / ANCESTOR_STEP);
-    return Array.from(this.#resolve(number % ANCESTOR_STEP, ancestor), ({ frame, module }) =>
-      describeFrame(this.#symbolizer, module, frame.address, frame.exact),
-    );
+    const recording = this.#recordingOf(ancestor);
+    if (recording === undefined) return [];
+    const described = this.#described(recording);
+    return recording.drain.stacks
+      .frames(number % ANCESTOR_STEP)
+      .map((frame) => described.of(frame, () => this.#describe(recording, frame)));
   }
 
   *#resolve(node: number, ancestor: number): Generator<{ frame: StackFrame; module: Module | null }> {
-    let recording: ProcessRecording | undefined = this.#recording;
-    for (let step = 0; step < ancestor; step++) recording = recording?.parent;
+    const recording = this.#recordingOf(ancestor);
     if (recording === undefined) return;
-    const { modules, drain } = recording;
-    for (const frame of drain.stacks.frames(node)) {
-      // A return address may be the first byte behind its module's code.
-      const module = modules.find(frame.exact ? frame.address : frame.address - 1, frame.generation);
-      yield { frame, module };
+    for (const frame of recording.drain.stacks.frames(node)) {
+      yield { frame, module: moduleOf(recording, frame) };
     }
   }
+
+  #recordingOf(ancestor: number): ProcessRecording | undefined {
+    let recording: ProcessRecording | undefined = this.#recording;
+    for (let step = 0; step < ancestor; step++) recording = recording?.parent;
+    return recording;
+  }
+
+  #describe(recording: ProcessRecording, frame: StackFrame): Described {
+    const module = moduleOf(recording, frame);
+    const described = describeFrame(this.#symbolizer, module, frame.address, frame.exact);
+    // Code that nothing is known of may become known by an event that is still on its way.
+    return { frame: described, isFinal: module !== null };
+  }
+
+  #described(recording: ProcessRecording): DescribedFrames {
+    let described = this.#frames.get(recording);
+    if (described === undefined) {
+      described = new DescribedFrames();
+      this.#frames.set(recording, described);
+    }
+    return described;
+  }
+}
+
+function moduleOf({ modules }: ProcessRecording, { address, exact, generation }: StackFrame): Module | null {
+  // A return address may be the first byte behind its module's code.
+  return modules.find(exact ? address : address - 1, generation);
 }

@@ -82,6 +82,24 @@ test('sites by live bytes, their sums by owner and in all', () => {
   ]);
 });
 
+test('of the sites from which nothing lives, the busiest are listed', () => {
+  const dead = Array.from({ length: 600 }, (_, index) => ({
+    stack: index + 2,
+    allocations: index,
+    frees: index,
+  }));
+  const heap = heapSnapshot(columns([...dead, { stack: 1, liveBytes: 1 }]), totals(), attributionOf);
+  expect(heap.sites.map(({ stack }) => stack)).toEqual([
+    1,
+    ...dead
+      .slice(100)
+      .map(({ stack }) => stack)
+      .reverse(),
+    0,
+  ]);
+  expect(heap.sites.at(-1)).toMatchObject({ owner: OTHER_SITES, allocations: (99 * 100) / 2 });
+});
+
 test('estimates are rounded and say how far off they may be', () => {
   const heap = heapSnapshot(
     columns([

@@ -3,8 +3,9 @@ import type { HeapCounts, SnapshotHeap, SnapshotHeapOwner, SnapshotHeapSite } fr
 import { wholeNumbers } from '../report/whole-numbers.js';
 import type { HeapSites, HeapTotals } from '../wire/heap.js';
 
-/** Sites that a snapshot lists; a program that generates code may have a million. */
+/** Sites that a snapshot lists; a program that generates code may have a million. Of most of them nothing may live. */
 const SITES_LISTED = 5000;
+const DEAD_SITES_LISTED = 500;
 /** Owner of the row that stands for the sites that are not listed. */
 export const OTHER_SITES = '[smaller sites]';
 
@@ -50,20 +51,26 @@ function sumOfOthers(columns: HeapSites, listed: Uint32Array): Sums {
   return sums;
 }
 
-/** The rows with most live bytes, in that order. */
+/** The rows with most live bytes, in that order; of those with none, the ones with most allocations. */
 function largest({ liveBytes, allocations }: HeapSites, count: number): Uint32Array {
-  const all = liveBytes.length;
-  const least = all <= count ? Number.NEGATIVE_INFINITY : Float64Array.from(liveBytes).sort()[all - count]!;
-  const rows: number[] = [];
-  const equal: number[] = [];
-  for (let row = 0; row < all; row++) {
-    if (liveBytes[row]! > least) rows.push(row);
-    else if (liveBytes[row] === least) equal.push(row);
+  const live: number[] = [];
+  const dead: number[] = [];
+  for (let row = 0; row < liveBytes.length; row++) (liveBytes[row]! > 0 ? live : dead).push(row);
+  const first = mostOf(live, liveBytes, count);
+  const rest = mostOf(dead, allocations, Math.min(DEAD_SITES_LISTED, count - first.length));
+  return Uint32Array.of(...first, ...rest);
+}
+
+/** Sorts no more than it returns: there may be a million rows. */
+function mostOf(rows: readonly number[], column: Float64Array, count: number): number[] {
+  let chosen = [...rows];
+  if (rows.length > count) {
+    const least = Float64Array.from(rows, (row) => column[row]!).sort()[rows.length - count]!;
+    const above = rows.filter((row) => column[row]! > least);
+    const equal = rows.filter((row) => column[row]! === least);
+    chosen = above.concat(equal.slice(0, count - above.length));
   }
-  rows.push(...equal.slice(0, count - rows.length));
-  return Uint32Array.from(rows).sort(
-    (a, b) => liveBytes[b]! - liveBytes[a]! || allocations[b]! - allocations[a]!,
-  );
+  return chosen.sort((a, b) => column[b]! - column[a]!);
 }
 
 /** Sums as whole numbers, such that each column's rows add up to the rounded sum. */

@@ -57,7 +57,7 @@ function heapGaps({ heap }: Snapshot): string[] {
   const gaps: string[] = [];
   if (heap.estimated) {
     gaps.push(
-      `estimated from samples, one in ${formatBytes(heap.sampleBytes)} on average: all that lives is ${formatLive(heap)}`,
+      `estimated from samples, one each ${formatBytes(heap.sampleBytes)} on average: all that lives is ${formatLive(heap)}`,
     );
   }
   if (heap.mode === 'off') gaps.push('allocations are not recorded at present');

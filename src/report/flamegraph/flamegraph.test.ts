@@ -103,7 +103,7 @@ test('the heap: live bytes by stack, what has none by its owner', () => {
   const file = renderFlamegraph(sampleHeapSnapshot(20_000, true), { format: 'svg', what: 'heap' });
   expect(file).toContain('heap, live bytes: 2.20 MB in 20,051 allocations');
   expect(file).toContain(
-    'estimated from samples, one in 524.3 kB on average: all that lives is 2.20 MB ± 17.3 kB',
+    'estimated from samples, one each 524.3 kB on average: all that lives is 2.20 MB ± 17.3 kB',
   );
   expect(file).toContain('1,234,567 heap events, none lost');
   expect(file).not.toContain('mapping events');
