@@ -219,7 +219,7 @@ test('stacks: leaf first, with what each address is', () => {
     { address: 0x7f1122334455, exact: false, generation: 3 },
   ]);
   expect(drain.stacks.frames(3)).toBe(drain.stacks.frames(3));
-  expect(drain.stacks.frames(2)[0]).toBe(drain.stacks.frames(3)[1]);
+  expect(drain.stacks.frames(2)[0]).toEqual(drain.stacks.frames(3)[1]);
   expect(drain.stacks.frames(0)).toEqual([]);
   expect(drain.stacks.damaged).toBe(0);
   drain.close();

@@ -1,16 +1,8 @@
 import { layout } from '../wire/addon.js';
 import { fieldOffset } from '../wire/layout.js';
-import { unsigned64 } from '../wire/record-view.js';
+import { KnownNodes, type StackFrame } from './known-nodes.js';
 
-/** One address of a stack. */
-export interface StackFrame {
-  /** Runtime address. */
-  address: number;
-  /** The instruction itself; else a return address, whose call lies before it. */
-  exact: boolean;
-  /** Module load generation in which the address is to be looked up. */
-  generation: number;
-}
+export type { StackFrame } from './known-nodes.js';
 
 /** Where nodes are read from: a channel. */
 export interface NodeSource {
@@ -23,19 +15,13 @@ const PARENT = fieldOffset(structure, 'parent') / 4;
 const WORDS = structure.bytes / 4;
 const { keyKindShift, keyReturnAddress, keyExactAddress, keyGeneration } = layout.constants;
 const KIND_SHIFT = keyKindShift - 32;
-const ADDRESS_HIGH_MASK = 2 ** KIND_SHIFT - 1;
 
 /** Nodes of one stack are mostly neighbours: they are read in blocks of this many, ending at the one wanted. */
 const BLOCK = 128;
 /** No real stack is deeper; a hostile tree could be as deep as it has nodes. */
 const DEEPEST = 1 << 17;
-
-interface Node {
-  parent: number;
-  generation: number;
-  /** Null for a root, which stands for a generation and no code. */
-  frame: StackFrame | null;
-}
+/** Stacks whose frames are kept: those of many events come again soon, and of the heap's there may be a million. */
+const KEPT_STACKS = 1 << 13;
 
 const NO_FRAMES: readonly StackFrame[] = Object.freeze([]);
 
@@ -47,33 +33,39 @@ const NO_FRAMES: readonly StackFrame[] = Object.freeze([]);
  */
 export class Stacks {
   readonly #source: NodeSource;
-  readonly #nodes = new Map<number, Node>();
-  readonly #stacks = new Map<number, readonly StackFrame[]>();
-  #damaged = 0;
+  readonly #nodes = new KnownNodes();
+  readonly #kept = new Map<number, readonly StackFrame[]>();
+  readonly #damaged = new Set<number>();
 
   constructor(source: NodeSource) {
     this.#source = source;
   }
 
-  /** Stacks that the channel's damage cut short. */
+  /** Stacks that the channel's damage left without frames. */
   get damaged(): number {
-    return this.#damaged;
+    return this.#damaged.size;
   }
 
-  /** The frames of a stack, leaf first; none for node 0. Kept: the same array again for the same node. */
+  /** The frames of a stack, leaf first; none for node 0. */
   frames(node: number): readonly StackFrame[] {
     if (node === 0) return NO_FRAMES;
-    let frames = this.#stacks.get(node);
-    if (!frames) {
-      frames = this.#read(node) ? this.#collect(node) : NO_FRAMES;
-      this.#stacks.set(node, frames);
+    const kept = this.#kept.get(node);
+    if (kept) return kept;
+    if (this.#damaged.has(node)) return NO_FRAMES;
+    if (!this.#read(node)) {
+      this.#damaged.add(node);
+      return NO_FRAMES;
     }
+    const frames = this.#collect(node);
+    if (this.#kept.size >= KEPT_STACKS) this.#kept.clear();
+    this.#kept.set(node, frames);
     return frames;
   }
 
   /** Makes `leaf` and all its ancestors known; false where they make no tree. */
   #read(leaf: number): boolean {
-    const path: { node: number; parent: number; kind: number; low: number; high: number }[] = [];
+    /** Four numbers for each node, leaf first. */
+    const path: number[] = [];
     let words: Uint32Array = new Uint32Array(0);
     let first = 0;
     let node = leaf;
@@ -88,32 +80,32 @@ export class Stacks {
       const low = words[at + KEY];
       const high = words[at + KEY + 1];
       // A node is numbered after its parent: whatever breaks that rule is damage, and could be a cycle.
-      if (parent === undefined || low === undefined || high === undefined || parent >= node)
-        return this.#damage();
-      path.push({ node, parent, kind: high >>> KIND_SHIFT, low, high: high & ADDRESS_HIGH_MASK });
-      if (path.length > DEEPEST) return this.#damage();
+      if (parent === undefined || low === undefined || high === undefined || parent >= node) return false;
+      path.push(node, parent, low, high);
+      if (path.length > 4 * DEEPEST) return false;
       node = parent;
     }
-    for (const { node, parent, kind, low, high } of path.reverse()) {
+    let generation = node === 0 ? 0 : this.#nodes.generation(node);
+    for (let at = path.length - 4; at >= 0; at -= 4) {
+      const node = path[at]!;
+      const parent = path[at + 1]!;
+      const low = path[at + 2]!;
+      const high = path[at + 3]!;
+      const kind = high >>> KIND_SHIFT;
       const isRoot = parent === 0;
-      if (isRoot !== (kind === keyGeneration)) return this.#damage();
-      if (!isRoot && kind !== keyReturnAddress && kind !== keyExactAddress) return this.#damage();
-      const generation = isRoot ? low : this.#nodes.get(parent)!.generation;
-      const frame = { address: unsigned64(low, high), exact: kind === keyExactAddress, generation };
-      this.#nodes.set(node, { parent, generation, frame: isRoot ? null : frame });
+      if (isRoot !== (kind === keyGeneration)) return false;
+      if (!isRoot && kind !== keyReturnAddress && kind !== keyExactAddress) return false;
+      if (isRoot) generation = low;
+      this.#nodes.add(node, parent, low, high, generation);
     }
     return true;
   }
 
-  #damage(): false {
-    this.#damaged++;
-    return false;
-  }
-
   #collect(leaf: number): readonly StackFrame[] {
     const frames: StackFrame[] = [];
-    for (let node = this.#nodes.get(leaf); node; node = this.#nodes.get(node.parent)) {
-      if (node.frame) frames.push(node.frame);
+    // A root stands for a generation and no code.
+    for (let node = leaf; this.#nodes.parent(node) !== 0; node = this.#nodes.parent(node)) {
+      frames.push(this.#nodes.frame(node));
     }
     return frames;
   }
