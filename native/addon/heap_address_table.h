@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <utility>
 namespace offheap::addon {
 
 inline constexpr uint32_t kAddressKeyBits = 44;
@@ -50,11 +51,12 @@ class AddressTable {
     void set_growth(uint32_t growth) { growth_ = growth; }
 
     // The first entry of a key, others follow it; null where there is none.
-    Entry* find(uint64_t key) {
+    const Entry* find(uint64_t key) const {
         if (size_ == 0) return nullptr;
-        Entry* const at = first_not_below(key);
+        const Entry* const at = first_not_below(key);
         return at->order() >> kOrderShift == key ? at : nullptr;
     }
+    Entry* find(uint64_t key) { return const_cast<Entry*>(std::as_const(*this).find(key)); }
     static Entry* next(Entry* entry) {
         return (entry[1].order() ^ entry->order()) >> kOrderShift == 0 ? entry + 1 : nullptr;
     }
@@ -109,7 +111,7 @@ class AddressTable {
     // Where an entry belongs: the key's place in the range of keys, scaled.
     size_t home(uint64_t order) const { return (order << kCommonBits >> 32) * homes_ >> 32; }
 
-    Entry* first_not_below(uint64_t key) {
+    Entry* first_not_below(uint64_t key) const {
         const uint64_t order = key << kOrderShift;
         Entry* at = entries_ + home(order);
         // Less one, an empty slot is the greatest.

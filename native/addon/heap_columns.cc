@@ -171,7 +171,9 @@ HeapSurvivorColumns survivor_columns(const HeapLedger& ledger, const Overlay& ov
         columns.stack.push_back(ledger.stacks()[row].key);
         columns.live_bytes.push_back(survivors[row].live_bytes);
         columns.live_allocations.push_back(survivors[row].live_allocations);
-        columns.frees.push_back(frees[row] - (row < mark.frees.size() ? mark.frees[row] : 0));
+        // Less than none where a reallocation that was under way at the mark has failed since.
+        const double until_mark = row < mark.frees.size() ? mark.frees[row] : 0;
+        columns.frees.push_back(std::max(0.0, frees[row] - until_mark));
     }
     return columns;
 }

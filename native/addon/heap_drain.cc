@@ -129,9 +129,9 @@ MaybeFailure HeapDrain::take_in(uint64_t until) {
 MaybeFailure HeapDrain::round() {
     if (finished_) return {};
     if (auto failure = take_in(clock())) return failure;
-    if (ledger_->owed().size() < owed_to_look_) return {};
+    if (ledger_->owed() < owed_to_look_) return {};
     if (auto failure = take_in_with_windows(/*every=*/false)) return failure;
-    owed_to_look_ = std::max(kOwedToLook, 2 * ledger_->owed().size());
+    owed_to_look_ = std::max(kOwedToLook, 2 * ledger_->owed());
     return {};
 }
 

@@ -1,7 +1,7 @@
 #include "native/addon/heap_ledger.h"
 
 #include <algorithm>
-#include <tuple>
+#include <utility>
 
 namespace offheap::addon {
 namespace {
@@ -35,11 +35,6 @@ void HeapLedger::set_thread(uint32_t lane, uint32_t thread_id) {
     of_lane.thread_row = threads_.row_of(thread_id);
 }
 
-uint32_t HeapLedger::thread_row(uint32_t lane) {
-    set_thread(lane, 0);
-    return lanes_[lane].thread_row;
-}
-
 uint32_t HeapLedger::coarse(uint64_t time) const {
     if (time <= settings_.start_clock) return 0;
     const uint64_t units = (time - settings_.start_clock) >> settings_.coarse_shift;
@@ -61,7 +56,8 @@ HeapVariance HeapLedger::variance(uint32_t stack_row) const {
 
 void HeapLedger::raise_peak(double live_bytes) { peak_bytes_ = std::max(peak_bytes_, live_bytes); }
 
-void HeapLedger::apply(uint32_t lane, const HeapEvent* events, size_t count, size_t ahead) {
+void HeapLedger::apply(uint32_t lane, uint64_t position, const HeapEvent* events, size_t count,
+                       size_t ahead) {
     set_thread(lane, 0);
     for (size_t index = 0; index < count; ++index) {
         if (index + kPrefetchEvents < ahead) {
@@ -83,7 +79,7 @@ void HeapLedger::apply(uint32_t lane, const HeapEvent* events, size_t count, siz
                 undo(lane, event);
                 break;
             case HeapEventKind::kTemporaries:
-                note_temporaries(lane, event);
+                note_temporaries(lane, position + index, event);
                 break;
             case HeapEventKind::kThread:
                 state(lane).thread_row = threads_.row_of(event.sampled_every);
@@ -268,14 +264,14 @@ void HeapLedger::undo(uint32_t lane, const HeapEvent& event) {
     last.found = Reallocation::Found::kNothing;
 }
 
-void HeapLedger::note_temporaries(uint32_t lane, const HeapEvent& event) {
+void HeapLedger::note_temporaries(uint32_t lane, uint64_t position, const HeapEvent& event) {
     if (event.bytes >= kBytesLimit) {
         ++damaged_;
         return;
     }
-    if (watch_ != nullptr) watch_->temporaries(lane, event.stack, event.time);
+    if (watch_ != nullptr) watch_->temporaries(lane, event.stack, position);
     HeapCounts& stack = stacks_[stacks_.row_of(checked_stack(event.stack))];
-    HeapCounts& thread = threads_[thread_row(lane)];
+    HeapCounts& thread = threads_[state(lane).thread_row];
     for (HeapCounts* counts : {&stack, &thread}) {
         counts->allocations += event.sampled_every;
         counts->frees += event.sampled_every;
@@ -286,16 +282,18 @@ void HeapLedger::note_temporaries(uint32_t lane, const HeapEvent& event) {
 
 void HeapLedger::drop_unknown(uint64_t time, const std::vector<RestingBlock>& resting) {
     if (owed_.empty()) return;
-    const auto before = [](const RestingBlock& left, const RestingBlock& right) {
-        return std::tie(left.address, left.time) < std::tie(right.address, right.time);
-    };
-    owed_.erase_if([&](const OwedRelease& owed) {
-        if (owed.time >= time) return false;
-        RestingBlock key;
-        key.address = owed.address;
-        const auto found = std::lower_bound(resting.begin(), resting.end(), key, before);
-        if (found != resting.end() && found->address == owed.address && found->time <= owed.time)
-            return false;
+    const RestingBlock* before = nullptr;
+    uint64_t from = 0;
+    for (const RestingBlock& block : resting) {
+        if (before == nullptr || before->address != block.address) from = 0;
+        before = &block;
+        if (OwedRelease* owed = owed_to(block, from)) {
+            owed->awaited = true;
+            from = owed->time + 1;
+        }
+    }
+    owed_.erase_if([&](OwedRelease& owed) {
+        if (std::exchange(owed.awaited, false) || owed.time >= time) return false;
         ++unknown_frees_;
         if (owed.reallocation) {
             Reallocation& last = lanes_[owed.lane].last;
@@ -306,6 +304,11 @@ void HeapLedger::drop_unknown(uint64_t time, const std::vector<RestingBlock>& re
         }
         return true;
     });
+}
+
+OwedRelease* HeapLedger::owed_to(const RestingBlock& block, uint64_t from) {
+    if (!is_sound(block.address, block.bytes)) return nullptr;
+    return owed_.earliest(block.address, std::max(block.time, from), exact_.until(block.time));
 }
 
 void HeapLedger::expect_switch(HeapSwitch change) {
@@ -330,7 +333,7 @@ void HeapLedger::change_mode(const HeapSwitch& change) {
         stop_following(/*sampled=*/off);
     }
     if (change.to == HeapMode::kExact) exact_.begin(change.begin);
-    if (change.to == HeapMode::kSampled) sampled_.begin(change.begin);
+    if (change.to != HeapMode::kOff) sampled_.begin(change.begin);
 }
 
 // What was recorded exactly and, if so, what was sampled.

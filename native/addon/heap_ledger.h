@@ -28,7 +28,7 @@ class HeapWatch {
   public:
     virtual ~HeapWatch() = default;
     virtual void allocation(uint64_t address, uint64_t time) = 0;
-    virtual void temporaries(uint32_t lane, uint32_t stack, uint64_t time) = 0;
+    virtual void temporaries(uint32_t lane, uint32_t stack, uint64_t position) = 0;
 };
 
 // An allocation that was not published yet, out of a lane's window.
@@ -37,7 +37,7 @@ struct RestingBlock {
     uint64_t time = 0;
     uint64_t bytes = 0;
     uint32_t stack = 0;
-    uint32_t lane = 0;
+    uint32_t thread_id = 0;
 };
 
 struct HeapMark {
@@ -57,8 +57,9 @@ class HeapLedger : public HeapEventSink {
 
     // Whose events a lane has told before those to come, as far as nothing says otherwise.
     void set_thread(uint32_t lane, uint32_t thread_id);
-    void apply(uint32_t lane, const wire::HeapEvent* events, size_t count, size_t ahead) override;
-    void apply(uint32_t lane, const wire::HeapEvent& event) { apply(lane, &event, 1, 1); }
+    void apply(uint32_t lane, uint64_t position, const wire::HeapEvent* events, size_t count,
+               size_t ahead) override;
+    void apply(uint32_t lane, const wire::HeapEvent& event) { apply(lane, 0, &event, 1, 1); }
 
     // In the order of time. Takes effect when all that is older was applied.
     void expect_switch(HeapSwitch change);
@@ -69,6 +70,9 @@ class HeapLedger : public HeapEventSink {
     // published was applied, is owed to no recorded allocation. `resting` is in the order of address and
     // time.
     void drop_unknown(uint64_t time, const std::vector<RestingBlock>& resting);
+
+    // The release owed to a block since `from`, which is behind those of older blocks of its address.
+    OwedRelease* owed_to(const RestingBlock& block, uint64_t from);
 
     void add_mark(uint64_t time, std::vector<double> frees);
     const HeapMark* mark(uint32_t number) const;
@@ -81,7 +85,6 @@ class HeapLedger : public HeapEventSink {
     bool is_sound(uint64_t address, uint64_t bytes) const;
     // 0 where no node can have that number.
     uint32_t sound_stack(uint32_t stack) const { return stack < settings_.most_stacks ? stack : 0; }
-    uint32_t thread_row(uint32_t lane);
     const FollowedPeriods& exact_periods() const { return exact_; }
 
     HeapRows& stacks() { return stacks_; }
@@ -92,7 +95,7 @@ class HeapLedger : public HeapEventSink {
     const HeapSites& sites() const { return sites_; }
     LiveBlocks& live() { return live_; }
     const LiveBlocks& live() const { return live_; }
-    OwedReleases& owed() { return owed_; }
+    size_t owed() const { return owed_.size(); }
     double peak_bytes() const { return peak_bytes_; }
     void raise_peak(double live_bytes);
     double before_bytes() const { return before_bytes_; }
@@ -119,7 +122,7 @@ class HeapLedger : public HeapEventSink {
     void allocate(LaneState& lane, const wire::HeapEvent& event);
     void release(uint32_t lane, const wire::HeapEvent& event, bool reallocation);
     void undo(uint32_t lane, const wire::HeapEvent& event);
-    void note_temporaries(uint32_t lane, const wire::HeapEvent& event);
+    void note_temporaries(uint32_t lane, uint64_t position, const wire::HeapEvent& event);
     void forget(Reallocation& reallocation);
     uint32_t checked_stack(uint32_t stack);
 

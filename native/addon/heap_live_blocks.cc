@@ -22,7 +22,7 @@ LiveBlocks::LiveBlocks() {
     for (Segment& segment : segments_) segment.set_growth(10 + growth++ % 11);
 }
 
-bool LiveBlocks::find(uint64_t address, LiveBlock& block) {
+bool LiveBlocks::find(uint64_t address, LiveBlock& block) const {
     const uint64_t key = address_key(address);
     const Packed* packed = segments_[key >> kSegmentShift].find(key);
     if (packed == nullptr) return false;

@@ -26,7 +26,7 @@ class LiveBlocks {
     LiveBlocks();
 
     size_t size() const { return size_; }
-    bool find(uint64_t address, LiveBlock& block);
+    bool find(uint64_t address, LiveBlock& block) const;
     // Takes it out unless it is younger than `born`.
     bool take(uint64_t address, uint32_t born, LiveBlock& block);
     // False, and nothing done, where the address has one.

@@ -5,8 +5,9 @@
 namespace offheap::addon {
 namespace {
 
-// The ledger has it, or what came to its address later: it was published, or freed by its thread meanwhile.
-bool is_past(HeapLedger& ledger, const RestingBlock& block) {
+// Where no release is owed to it: the ledger has it, or what came to its address later. It was published, or
+// freed by its thread, in the meantime.
+bool is_past(const HeapLedger& ledger, const RestingBlock& block) {
     LiveBlock live;
     return ledger.live().find(block.address, live) && live.born >= ledger.coarse(block.time);
 }
@@ -14,7 +15,7 @@ bool is_past(HeapLedger& ledger, const RestingBlock& block) {
 HeapDelta delta_of(HeapLedger& ledger, const RestingBlock& block) {
     HeapDelta delta;
     delta.stack_row = ledger.stacks().row_of(ledger.sound_stack(block.stack));
-    delta.thread_row = ledger.thread_row(block.lane);
+    delta.thread_row = ledger.threads().row_of(block.thread_id);
     delta.bytes = block.bytes;
     delta.born = ledger.coarse(block.time);
     delta.era = ledger.era_at(block.time);
@@ -54,7 +55,7 @@ void add_blocks(HeapLedger& ledger, const HeapWindows& windows, std::vector<Heap
     uint64_t address = 0, free_from = 0;
     size_t live_delta = SIZE_MAX;  // of the present address
     for (const RestingBlock& block : windows.blocks()) {
-        if (!ledger.is_sound(block.address, block.bytes) || is_past(ledger, block)) continue;
+        if (!ledger.is_sound(block.address, block.bytes)) continue;
         if (block.address != address) {
             address = block.address;
             free_from = 0;
@@ -62,9 +63,7 @@ void add_blocks(HeapLedger& ledger, const HeapWindows& windows, std::vector<Heap
         }
         HeapDelta delta = delta_of(ledger, block);
         const uint64_t until = ledger.exact_periods().until(block.time);
-        const OwedRelease* owed =
-            ledger.owed().earliest(block.address, std::max(block.time, free_from), until);
-        if (owed != nullptr) {
+        if (const OwedRelease* owed = ledger.owed_to(block, free_from)) {
             free_from = owed->time + 1;
             count_freed(delta);
         } else if (until != FollowedPeriods::kForever) {
@@ -72,6 +71,7 @@ void add_blocks(HeapLedger& ledger, const HeapWindows& windows, std::vector<Heap
             delta.before_allocations = 1;
         } else {
             LiveBlock live;
+            if (is_past(ledger, block)) continue;
             if (live_delta != SIZE_MAX) {
                 count_freed(deltas[live_delta]);
             } else if (ledger.live().find(block.address, live)) {
@@ -89,7 +89,7 @@ void add_temporaries(HeapLedger& ledger, const HeapWindows& windows, std::vector
         if (!ledger.is_sound(8, resting.bytes)) continue;
         HeapDelta delta;
         delta.stack_row = ledger.stacks().row_of(ledger.sound_stack(resting.stack));
-        delta.thread_row = ledger.thread_row(resting.lane);
+        delta.thread_row = ledger.threads().row_of(resting.thread_id);
         delta.counts.allocations = delta.counts.frees = delta.counts.temporary = resting.count;
         delta.counts.allocated_bytes = static_cast<double>(resting.bytes);
         deltas.push_back(delta);
@@ -106,17 +106,25 @@ std::vector<HeapDelta> overlay(HeapLedger& ledger, const HeapWindows& windows) {
 }
 
 void settle_windows(HeapLedger& ledger, const HeapWindows& windows) {
+    // No lane says more: any will do.
+    const auto apply_as = [&](uint32_t thread_id, const wire::HeapEvent& event) {
+        ledger.apply(0, {wire::heap_word(wire::HeapEventKind::kThread, 0), event.time, 0, 0, thread_id});
+        ledger.apply(0, event);
+    };
     std::vector<RestingBlock> blocks;
     for (const RestingBlock& block : windows.blocks()) {
-        if (!is_past(ledger, block)) blocks.push_back(block);
+        const bool followed = ledger.exact_periods().until(block.time) == FollowedPeriods::kForever;
+        if (!followed || ledger.owed_to(block, 0) != nullptr || !is_past(ledger, block)) {
+            blocks.push_back(block);
+        }
     }
     for (const RestingBlock& block : blocks) {
         const uint64_t word = wire::heap_word(wire::HeapEventKind::kAllocation, block.address);
-        ledger.apply(block.lane, {word, block.time, block.bytes, block.stack, 0});
+        apply_as(block.thread_id, {word, block.time, block.bytes, block.stack, 0});
     }
     for (const RestingTemporaries& resting : windows.temporaries()) {
         const uint64_t word = wire::heap_word(wire::HeapEventKind::kTemporaries, 0);
-        ledger.apply(resting.lane, {word, windows.time(), resting.bytes, resting.stack, resting.count});
+        apply_as(resting.thread_id, {word, windows.time(), resting.bytes, resting.stack, resting.count});
     }
 }
 

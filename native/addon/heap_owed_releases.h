@@ -13,6 +13,7 @@ struct OwedRelease {
     uint64_t time = 0;
     uint32_t lane = 0;
     bool reallocation = false;
+    bool awaited = false;  // by an allocation that rests in a window
     uint64_t order() const { return key << kOrderShift; }
 };
 

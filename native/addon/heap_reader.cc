@@ -188,9 +188,10 @@ MaybeFailure HeapReader::merge(std::vector<Cursor>& cursors, size_t slots, uint6
         const HeapEvent* last = cursor.at + 1;
         while (last != cursor.end && last->time <= limit) ++last;
         const auto count = static_cast<size_t>(last - cursor.at);
-        sink.apply(cursor.lane, cursor.at, count, static_cast<size_t>(cursor.end - cursor.at));
+        uint64_t& position = places_[cursor.lane].position;
+        sink.apply(cursor.lane, position, cursor.at, count, static_cast<size_t>(cursor.end - cursor.at));
         cursor.at += count;
-        places_[cursor.lane].position += count;
+        position += count;
         events_ += count;
         if (ready(cursor)) {
             std::push_heap(cursors.begin(), cursors.end(), younger);

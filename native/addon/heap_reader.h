@@ -22,9 +22,10 @@ namespace offheap::addon {
 class HeapEventSink {
   public:
     virtual ~HeapEventSink() = default;
-    // `count` events of one lane in their order; of `ahead` events, at least as many, it may look up what it
-    // will need.
-    virtual void apply(uint32_t lane, const wire::HeapEvent* events, size_t count, size_t ahead) = 0;
+    // `count` events of one lane in their order, the first one's place in the lane being `position`; of
+    // `ahead` events, at least as many, it may look up what it will need.
+    virtual void apply(uint32_t lane, uint64_t position, const wire::HeapEvent* events, size_t count,
+                       size_t ahead) = 0;
 };
 
 class HeapReader {

@@ -8,11 +8,6 @@
 namespace offheap::addon {
 namespace {
 
-// A thread stamps an event of temporaries, clears their entry and moves its head: some nanoseconds, where it
-// isn't held up. An entry that was read in between is not to be counted beside the event; of a target that
-// has ended, none was.
-constexpr uint64_t kTellingTicks = 1 << 22;
-
 struct Copy {
     wire::HeapEvent window[wire::kWindowEvents];
     wire::Temporaries temporaries[wire::kTemporariesEntries];
@@ -28,7 +23,8 @@ bool in_order(const RestingBlock& left, const RestingBlock& right) {
 MaybeFailure HeapWindows::read(const ChannelFile& file, const std::vector<wire::Lane>& lanes, uint64_t now,
                                bool every) {
     time_ = now;
-    told_from_ = every ? UINT64_MAX : now - std::min(now, kTellingTicks);
+    heads_.clear();
+    for (const wire::Lane& lane : lanes) heads_.push_back(lane.head);
     blocks_.clear();
     temporaries_.clear();
     Copy copies[2];
@@ -39,28 +35,29 @@ MaybeFailure HeapWindows::read(const ChannelFile& file, const std::vector<wire::
         for (Copy& copy : copies) {
             if (auto failure = file.read(offset, &copy, sizeof copy)) return failure;
         }
-        take_blocks(lane, copies[0].window, copies[1].window);
-        take_temporaries(lane, copies[0].temporaries, copies[1].temporaries);
+        take_blocks(lanes[lane].thread_id, copies[0].window, copies[1].window);
+        take_temporaries(lane, lanes[lane].thread_id, copies[0].temporaries, copies[1].temporaries);
     }
     std::sort(blocks_.begin(), blocks_.end(), in_order);
     return {};
 }
 
-void HeapWindows::take_blocks(uint32_t lane, const wire::HeapEvent* first, const wire::HeapEvent* second) {
+void HeapWindows::take_blocks(uint32_t thread_id, const wire::HeapEvent* first,
+                              const wire::HeapEvent* second) {
     for (uint32_t entry = 0; entry < wire::kWindowEvents; ++entry) {
         const wire::HeapEvent& event = second[entry];
         if (event.address == 0 || memcmp(&first[entry], &event, sizeof event) != 0) continue;
         if (wire::heap_kind(event) != wire::HeapEventKind::kAllocation) continue;
-        blocks_.push_back({wire::heap_address(event), event.time, event.bytes, event.stack, lane});
+        blocks_.push_back({wire::heap_address(event), event.time, event.bytes, event.stack, thread_id});
     }
 }
 
-void HeapWindows::take_temporaries(uint32_t lane, const wire::Temporaries* first,
+void HeapWindows::take_temporaries(uint32_t lane, uint32_t thread_id, const wire::Temporaries* first,
                                    const wire::Temporaries* second) {
     for (uint32_t entry = 0; entry < wire::kTemporariesEntries; ++entry) {
         const wire::Temporaries& of_stack = second[entry];
         if (of_stack.count == 0 || memcmp(&first[entry], &of_stack, sizeof of_stack) != 0) continue;
-        temporaries_.push_back({lane, of_stack.stack, of_stack.count, of_stack.bytes});
+        temporaries_.push_back({lane, thread_id, of_stack.stack, of_stack.count, of_stack.bytes});
     }
 }
 
@@ -76,8 +73,9 @@ void HeapWindows::allocation(uint64_t address, uint64_t time) {
     }
 }
 
-void HeapWindows::temporaries(uint32_t lane, uint32_t stack, uint64_t time) {
-    if (time < told_from_) return;
+// Threads clear an entry before they publish it. One published since then may have been read here still.
+void HeapWindows::temporaries(uint32_t lane, uint32_t stack, uint64_t position) {
+    if (lane >= heads_.size() || position < heads_[lane]) return;
     std::erase_if(temporaries_, [=](const RestingTemporaries& resting) {
         return resting.lane == lane && resting.stack == stack;
     });

@@ -15,6 +15,7 @@ namespace offheap::addon {
 
 struct RestingTemporaries {
     uint32_t lane = 0;
+    uint32_t thread_id = 0;
     uint32_t stack = 0;
     uint32_t count = 0;
     uint64_t bytes = 0;
@@ -28,7 +29,7 @@ class HeapWindows : public HeapWatch {
                                     uint64_t now, bool every);
 
     void allocation(uint64_t address, uint64_t time) override;
-    void temporaries(uint32_t lane, uint32_t stack, uint64_t time) override;
+    void temporaries(uint32_t lane, uint32_t stack, uint64_t position) override;
     // Ends the watching.
     void leave_out_published();
 
@@ -38,12 +39,12 @@ class HeapWindows : public HeapWatch {
     const std::vector<RestingTemporaries>& temporaries() const { return temporaries_; }
 
   private:
-    void take_blocks(uint32_t lane, const wire::HeapEvent* first, const wire::HeapEvent* second);
-    void take_temporaries(uint32_t lane, const wire::Temporaries* first, const wire::Temporaries* second);
+    void take_blocks(uint32_t thread_id, const wire::HeapEvent* first, const wire::HeapEvent* second);
+    void take_temporaries(uint32_t lane, uint32_t thread_id, const wire::Temporaries* first,
+                          const wire::Temporaries* second);
 
     uint64_t time_ = 0;
-    // From when on a temporaries event may tell what was read here.
-    uint64_t told_from_ = 0;
+    std::vector<uint64_t> heads_;  // of the lanes, just before
     std::vector<RestingBlock> blocks_;
     std::vector<RestingTemporaries> temporaries_;
 };
