@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -15,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "native/wire/heap.h"
 #include "preload/record/channel.h"
 #include "preload/record/emit.h"
 #include "test/native/private_folder.h"
@@ -183,6 +185,35 @@ TEST(ChannelOnFullFileSystem, lives_when_others_take_the_room) {
         wire::Event event = {};
         event.operation = static_cast<uint8_t>(wire::Operation::kMprotect);
         return emit(channel, event) != kLost ? 0 : 3;
+    });
+}
+
+// What was reserved bears being written, to the last byte that there is.
+TEST(ChannelOnFullFileSystem, says_what_of_the_heap_sections_is_backed) {
+    on_small_file_system("size=16m", [] {
+        Channel channel;
+        if (!channel.create(PrivateFolder::configuration_for("/mnt/offheap", 1024), Parent())) return 1;
+        Header* header = channel.header();
+        const int fd = open("/mnt/filler", O_WRONLY | O_CREAT, 0600);
+        const std::vector<char> block(4096);
+        uint64_t filled = 0;
+        for (ssize_t bytes; (bytes = write(fd, block.data(), block.size())) > 0;)
+            filled += static_cast<uint64_t>(bytes);
+        if (ftruncate(fd, static_cast<off_t>(filled - (1u << 20))) != 0) return 2;
+        uint32_t lanes = 0;
+        for (; lanes < 40 && channel.reserve_lane(lanes); ++lanes) {
+            wire::lane_at(header, lanes)->head = 1;
+            memset(wire::window_of(header, lanes), 0xff, wire::kWindowBytes);
+        }
+        if (lanes != 40) return 3;
+        uint32_t chunks = 0;
+        for (; chunks < header->chunks_capacity && channel.reserve_chunk(chunks); ++chunks)
+            memset(wire::chunk_at(header, chunks), 0xff, wire::kChunkBytes);
+        if (chunks != 32 || header->chunks_backed != chunks) return 4;
+        for (; lanes < header->lanes_capacity && channel.reserve_lane(lanes); ++lanes)
+            memset(wire::window_of(header, lanes), 0xff, wire::kWindowBytes);
+        if (lanes == header->lanes_capacity) return 5;
+        return is_degraded(channel, wire::Degradation::kChannelSpaceExhausted) ? 0 : 6;
     });
 }
 
