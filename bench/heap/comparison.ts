@@ -57,6 +57,11 @@ export function compare(about: About, rounds: OfSides<readonly number[]>): Compa
   return { group, what, unit, relation, base, cells, reach, met: isMet(reach, cells), note };
 }
 
+/** Whether a row compares anything: of a base alone there is nothing to say. */
+export function saysSomething({ relation, base, cells }: Comparison): boolean {
+  return Object.keys(cells).some((side) => relation === 'value' || side !== base);
+}
+
 /** What could not be measured here, and why. */
 export function skipped(group: string, what: string, reason: string): Comparison {
   const note = `skipped: ${reason}`;

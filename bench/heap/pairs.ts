@@ -1,7 +1,7 @@
 /** What one malloc and one free cost, in CPU of the target, by the pattern in which they come. */
 import { interleave } from '../support/statistics.js';
 import type { Choice } from './choice.js';
-import { type About, type Comparison, compare } from './comparison.js';
+import { type About, type Comparison, compare, saysSomething } from './comparison.js';
 import { PairLoop } from './pair-loop.js';
 import type { OfSides, Side } from './side.js';
 
@@ -101,5 +101,5 @@ async function patterns(
   });
   return Object.entries(rows)
     .flatMap(([pattern, abouts]) => abouts.map((about) => compare(noted(about), times[pattern]!)))
-    .filter(({ base, cells }) => cells[base] !== undefined);
+    .filter(saysSomething);
 }

@@ -6,7 +6,7 @@ import { buildTarget } from '../support/builds.js';
 import { ChannelFolder } from '../support/channels.js';
 import { interleave, median } from '../support/statistics.js';
 import type { Choice } from './choice.js';
-import { type About, type Comparison, compare, skipped } from './comparison.js';
+import { type About, type Comparison, compare, saysSomething, skipped } from './comparison.js';
 import { PROGRAMS, type Program } from './programs.js';
 import { type Recorded, recordedBy } from './recorded.js';
 import { isOurs, type OfSides, type Side, under } from './side.js';
@@ -124,7 +124,7 @@ function rowsOf(program: Program, { sides, failures }: Costs, start: OfSides<num
     ofHeaptrack("  the same without the collector's start", all, start),
     compare(sampled, target),
   ];
-  return rows.filter(({ cells }) => Object.keys(cells).length > 0);
+  return rows.filter(saysSomething);
 }
 
 /** How much a side adds with its collector, as a share of what heaptrack adds with its helper. */
