@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { buildC } from './support/build.js';
+import { HeapHolder } from './support/heap-holder.js';
 import { channelFolder, Holder, preloaded, scratchFolder } from './support/offheap.js';
 import { ROOT } from './support/paths.js';
 import { finish, Running } from './support/running.js';
@@ -81,7 +82,7 @@ test('launch: events while it runs, its end, and what is left to ask', async () 
   const said = await reportOf(
     `
     const events = { snapshot: 0, growth: [], child: [], gap: [] };
-    const session = await launch('sh', ['-c', ${JSON.stringify(`(echo map 50000000; sleep 1; echo map 90000000; sleep 3) | "$0"; exit 6`)}, ${JSON.stringify(buildC('holder'))}], { intervalMs: 50 });
+    const session = await launch('sh', ['-c', ${JSON.stringify(`(for time in 1 2 3 4 5 6 7 8; do echo map 10000000; sleep 0.5; done) | "$0"; exit 6`)}, ${JSON.stringify(buildC('holder'))}], { intervalMs: 50 });
     session.on('snapshot', () => events.snapshot++);
     session.on('gap', (gap) => events.gap.push(gap));
     session.on('child', (child) => { events.child.push(child.pid); child.on('growth', (owner) => events.growth.push(owner.owner)); });
@@ -103,6 +104,24 @@ test('launch: events while it runs, its end, and what is left to ask', async () 
   expect(events.gap).toEqual([]);
   expect(events.growth).toContain('holder');
   expect(children).toEqual(expect.arrayContaining(events.child!));
+});
+
+test('launch: which allocations are recorded, and what lives of them', async () => {
+  const input = join(scratchFolder(), 'commands');
+  writeFileSync(input, 'keep 40 1000\nchurn 100 10\n');
+  const said = await reportOf(
+    `
+    const session = await launch('sh', ['-c', 'exec "$0" < "$1" > /dev/null', ${JSON.stringify(HeapHolder.path())}, ${JSON.stringify(input)}],
+      { heap: 'exact', sampleBytes: 4096 });
+    await session.exited;
+    report({ same: session.heap === session.ledger.heap, mode: session.heap.mode, totals: session.heap.totals(),
+      site: session.heap.bySite(1)[0], owners: session.heap.byOwner() });
+    await session.close();`,
+    { OFFHEAP_DIR: channelFolder() },
+  );
+  expect(said).toMatchObject({ same: true, mode: 'exact', totals: { sampleBytes: 4096, estimated: false } });
+  expect(said.site).toMatchObject({ owner: 'heap_holder', liveBytes: 40_000, liveAllocations: 40 });
+  expect((said.site as { frames: string[] }).frames[0]).toBe('keep_blocks (heap_holder)');
 });
 
 test('a session that is closed early leaves the process running and the event loop empty', async () => {

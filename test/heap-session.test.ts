@@ -211,7 +211,9 @@ describe('the heap of a session', () => {
     for (const bytes of [0, -1, 1.5, 2 ** 32, Number.NaN]) {
       expect(() => setSampleBytes(bytes)).toThrow(expect.objectContaining({ code: 'SAMPLE_BYTES_REFUSED' }));
     }
-    expect(() => heap.leaks(99)).toThrow(expect.objectContaining({ code: 'NO_MARK' }));
+    for (const mark of [99, -1, 1.5, Number.NaN]) {
+      expect(() => heap.leaks(mark)).toThrow(expect.objectContaining({ code: 'NO_MARK' }));
+    }
     const ended = new Promise((resolve) => session.on('exit', resolve));
     await holder.leave();
     await ended;

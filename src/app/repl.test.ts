@@ -48,6 +48,8 @@ test('names, await at the top level, completion, commands, sizes for people', as
   await until('ledger.byOwner()[0]', /growthBytesPerMinute: 419430400 \(419\.4 MB\/min\)/);
   await until('(await flamegraph({ format: "folded" })).split("\\n").length', /^4/m);
   await until('snapshot()', /python3 decode\.py \(pid 4242\), running/);
+  await until('heap', /mode: 'off'/);
+  await until('heap.bySite().length', /^0/m);
   await until('mark(); diff().owners[0].mappings', /^5/m);
   await press('ledger.byO\t', /ledger\.byOwner/);
   await until('', /function|Function/);
@@ -80,6 +82,7 @@ test('eval: the names of the REPL, await, JSON', async () => {
     '["libucs.so.0","libc.so.6","[stack]"]',
   );
   expect(await evaluated('(await flamegraph({format: "folded"})).length > 100')).toBe('true');
+  expect(await evaluated('ledger.heap.totals().liveBytes')).toBe('0');
   expect(await evaluated('undefined', true)).toBe('null');
   expect(await evaluated('{ big: 2n ** 70n }', true)).toBe('{"big":"1180591620717411303424"}');
   expect(JSON.parse(await evaluated('snapshot()', true)).schema).toBe('offheap.snapshot/1');

@@ -3,7 +3,9 @@ import { expect, test } from 'vitest';
 import { wholeNumbers } from './whole-numbers.js';
 
 test('rows add up to the rounded total, none off by more than one', () => {
-  const estimates = fc.array(fc.double({ min: 0, max: 1e9, noNaN: true }), { maxLength: 200 });
+  // Doubles drawn at random are mostly next to nothing.
+  const estimate = fc.integer({ min: 0, max: 1e9 }).map((eighths) => eighths / 8);
+  const estimates = fc.array(estimate, { maxLength: 200 });
   fc.assert(
     fc.property(estimates, (values) => {
       const whole = wholeNumbers(values);

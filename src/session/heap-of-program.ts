@@ -25,6 +25,10 @@ export class HeapOfProgram {
     return this.#guard(() => this.#recording?.snapshot());
   }
 
+  mark(): void {
+    this.#guard(() => this.#recording?.mark());
+  }
+
   /** The target writes no more: takes in all that it left. */
   finish(): void {
     this.#guard(() => this.#recording?.finish());

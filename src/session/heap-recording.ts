@@ -83,6 +83,12 @@ export class HeapRecording {
     if (since === undefined) {
       throw new OffheapError('NO_MARK', 'there is no mark to compare with; set one with heap.mark() first');
     }
+    if (!Number.isInteger(since) || since < 0 || since >= 2 ** 32) {
+      throw new OffheapError(
+        'NO_MARK',
+        `there is no mark ${String(since)}; use a number that heap.mark() gave`,
+      );
+    }
     const survivors = this.read((channel) => channel.survivors(since));
     return leakRows(survivors, (node) => this.#attributionOf(node));
   }

@@ -191,7 +191,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
 
   mark(): Snapshot {
     this.#mark = this.snapshot();
-    this.heapRecording?.mark();
+    this.#programs.present?.heap.mark();
     return this.#mark;
   }
 
