@@ -32,7 +32,7 @@ enum { kSlots = 1 << 22 };
 static struct {
     uintptr_t address;
     size_t bytes;
-} table[kSlots];
+} table[kSlots] __attribute__((aligned(4096)));
 static int lock;
 
 static void take_lock(void) {

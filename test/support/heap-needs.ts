@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import type { TestContext } from 'vitest';
-import { hasTool, libraryPath, pythonPath } from './needs.js';
+import { hasTool, libraryPath, needs, pythonPath } from './needs.js';
 
 /** An interpreter that has the module, or null. */
 export function pythonWith(module: string): string | null {
@@ -10,6 +10,18 @@ export function pythonWith(module: string): string | null {
 }
 
 export const BOOST_CONTEXT = 'libboost_context.so.1.74.0';
+
+const ALLOCATORS = {
+  jemalloc: 'libjemalloc.so.2',
+  tcmalloc: 'libtcmalloc_minimal.so.4',
+  mimalloc: 'libmimalloc.so.2',
+} as const;
+
+/** An allocator's library; skips the test where it is not installed. */
+export function preloadable(context: TestContext, allocator: keyof typeof ALLOCATORS): string {
+  needs(context, allocator);
+  return libraryPath(ALLOCATORS[allocator])!;
+}
 
 const NEEDS = {
   sqlite3: { present: () => hasTool('sqlite3'), install: 'apt-get install sqlite3' },

@@ -94,6 +94,6 @@ export const PROGRAMS: Program[] = [
   {
     name: 'git log',
     require: (context) => heapNeeds(context, 'git'),
-    command: () => ['git', '-C', repository(), 'log', '--stat', '-p', '-M'],
+    command: () => ['git', '-C', repository(), 'log', '--stat', '-p', '-M', '--output=/dev/null'],
   },
 ];

@@ -28,7 +28,6 @@ export interface RecordedHeap {
   sites: HeapSite[];
   /** What the counting shim saw; null where it was not asked for. */
   counts: Counts | null;
-  degraded: string[];
 }
 
 export interface HeapRun extends RecordedHeap {
@@ -110,7 +109,6 @@ function describe(process: RecordedProcess, heap: HeapChannel, countsFolder: str
     totals: heap.totals(),
     sites,
     counts: readCounts(countsFolder, process.pid),
-    degraded: process.snapshot().completeness.degraded,
   };
 }
 

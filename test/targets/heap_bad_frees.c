@@ -20,7 +20,7 @@ __attribute__((noinline)) static void* allocate(void) {
     return block;
 }
 
-static void tolerated(void) {
+__attribute__((noinline)) static void tolerated(void) {
     for (int i = 0; i < kTwice; ++i) {
         void* block = allocate();
         release(block);

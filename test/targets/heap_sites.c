@@ -1,7 +1,6 @@
 // heap_sites WORKLOAD: ten sites that allocate and free as the workload tells; at the end it prints, for
 // each, what is live: `site N bytes B blocks C size S` for every size that it has (sizes are the same within
 // a class). Random numbers are from a fixed seed, so that a workload is the same in every run.
-#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,15 +38,20 @@ static void note(int site, size_t bytes, long more) {
         void* volatile block = old == NULL ? malloc(bytes) : realloc(old, bytes); \
         return block;                                                             \
     }
-SITE(0)
-SITE(1)
-SITE(2) SITE(3) SITE(4) SITE(5) SITE(6) SITE(7) SITE(8)
-    SITE(9) static void* (*const sites[kSites])(void*, size_t) = {site_0, site_1, site_2, site_3, site_4,
-                                                                  site_5, site_6, site_7, site_8, site_9};
+SITE(0);
+SITE(1);
+SITE(2);
+SITE(3);
+SITE(4);
+SITE(5);
+SITE(6);
+SITE(7);
+SITE(8);
+SITE(9);
+static void* (*const sites[kSites])(void*, size_t) = {site_0, site_1, site_2, site_3, site_4,
+                                                      site_5, site_6, site_7, site_8, site_9};
 
-static size_t power(double least, double most, int steps) {
-    return (size_t)(least * pow(most / least, floor(uniform() * steps) / (steps - 1)));
-}
+static size_t power_of_two(size_t least, int steps) { return least << (int)(uniform() * steps); }
 
 static size_t size_of(int workload, int site) {
     switch (workload) {
@@ -58,7 +62,7 @@ static size_t size_of(int workload, int site) {
         case 2:
             return 4096;
         case 3:
-            return power(16, 65536, 13);
+            return power_of_two(16, 13);
         case 4:
             return site < 8 ? 24 : 100000;
         case 5:
@@ -68,7 +72,7 @@ static size_t size_of(int workload, int site) {
         case 7:
             return 1000 + 1000 * (size_t)(uniform() * 8);
         case 8:
-            return power(32, 8192, 9);
+            return power_of_two(32, 9);
         default:
             return 300000;
     }

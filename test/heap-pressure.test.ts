@@ -1,0 +1,51 @@
+import { expect, test, vi } from 'vitest';
+import { channelFiles } from '../src/drain/directory.js';
+import { Channel } from '../src/wire/channel.js';
+import { HeapChannel } from '../src/wire/heap.js';
+import { buildC } from './support/build.js';
+import { recordHeap } from './support/heap-recorded.js';
+import { channelFolder, preloaded } from './support/offheap.js';
+import { Recorder, run } from './support/recorded.js';
+
+const EVENTS = 4_000_000;
+/** A pool that is full within milliseconds. */
+const SMALL_POOL = { OFFHEAP_HEAP_CHUNKS: '64' };
+/** The target takes a collector that was silent for two seconds for gone. */
+const BUSY_MS = 4000;
+
+test('a pool that is always full: threads wait, and no event is lost', async () => {
+  const heap = await recordHeap([buildC('heap_flood'), String(EVENTS)], { env: SMALL_POOL, counting: true });
+  expect(heap.run.status).toBe(0);
+  expect(heap.totals).toMatchObject({ mode: 'exact', lost: 0, damaged: 0 });
+  expect(heap.totals.waits).toBeGreaterThan(0);
+  expect(heap.totals.allocations).toBe(heap.counts!.allocations);
+  expect(heap.totals.frees).toBe(heap.counts!.frees);
+});
+
+test.fails('a collector whose JavaScript is busy for seconds reads on', async () => {
+  using recorder = new Recorder();
+  const ended = run(buildC('heap_flood'), [String(5 * EVENTS)], {
+    env: { ...recorder.environment(), ...SMALL_POOL, OFFHEAP_HEAP: 'exact' },
+  });
+  await vi.waitUntil(() => recorder.processes.length > 0, { timeout: 20_000, interval: 1 });
+  const heap = new HeapChannel(recorder.processes[0]!.recording.drain.channel.path);
+  heap.start();
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_MS);
+  expect((await ended).status).toBe(0);
+  recorder.finish();
+  heap.finish();
+  expect(heap.totals()).toMatchObject({ mode: 'exact', lost: 0, damaged: 0 });
+  heap.close();
+});
+
+test('without a collector the target never waits: it samples on, and says so', async () => {
+  const directory = channelFolder();
+  const ended = await run(buildC('heap_flood'), [String(EVENTS)], {
+    env: { ...preloaded(directory), ...SMALL_POOL, OFFHEAP_HEAP: 'exact' },
+  });
+  expect(ended.status).toBe(0);
+  const header = new Channel(channelFiles(directory)[0]!.path).header();
+  expect(header).toMatchObject({ heapWaits: 0, heapControl: { mode: 'sampled' } });
+  expect(header.heapEventsLost).toBeGreaterThan(0);
+  expect(header.degraded).toContainEqual(expect.stringMatching(/^the collector was too slow for exact/));
+});
