@@ -20,6 +20,7 @@ export class FlamegraphSignals {
 
   /** From now on, until the process ends, its flame graph is among those written. */
   answer(session: Session): void {
+    if (this.sessions.has(session)) return;
     this.sessions.add(session);
     session.on('flamegraph', () => void this.write(session));
     session.on('exit', () => this.sessions.delete(session));

@@ -49,10 +49,15 @@ export async function launch(
   const shim = requireShim();
   const directory = options.dir ?? defaultDirectory();
   makeDirectory(directory);
+  let isAwaited = true;
   const family = new Family(directory, {
     followChildren: options.followChildren ?? true,
     removeChannels: options.dir === undefined,
-    onChild: (child) => member.emit('child', child),
+    onChild: (child) => {
+      // Who still awaits this function can't listen yet: of what is there at once they are told right after.
+      if (isAwaited) setImmediate(() => member.emit('child', child));
+      else member.emit('child', child);
+    },
     ...(options.intervalMs === undefined ? {} : { intervalMs: options.intervalMs }),
   });
   let child: ChildProcess;
@@ -84,6 +89,7 @@ export async function launch(
   await handshake(family, member, child);
   if (member.recording === undefined && child.exitCode === null) member.problem = whyUnrecorded(command);
 
+  isAwaited = false;
   return Object.assign(member, {
     exited,
     kill: (signal: NodeJS.Signals) => void child.kill(signal),
