@@ -32,10 +32,10 @@ class LaneInUse {
     LaneInUse(ThreadState* state, uint64_t control) {
         if (__builtin_expect(state == nullptr, 0)) return;
         const auto stack_pointer = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
-        // A use that entered below the present stack pointer is over: its handler left by siglongjmp.
-        if (__builtin_expect(state->heap_stack_pointer != 0, 0) &&
-            (state->heap_stack_pointer > stack_pointer || runs_on_alternate_stack())) {
-            return;
+        if (__builtin_expect(state->heap_stack_pointer != 0, 0)) {
+            if (state->heap_stack_pointer > stack_pointer || runs_on_alternate_stack()) return;
+            // A use that entered below the present stack pointer is over: its handler left by siglongjmp.
+            if (state->heap.window != nullptr) record::mend_lane(state->heap);
         }
         enter_lane(state, stack_pointer);
         state_ = state;
