@@ -13,6 +13,10 @@ test('ten thousand threads, fifty at a time: each event counts, lanes and chunks
   expect(sumOf(heap, 'liveAllocations', 'kept_for_good')).toBe(20_000);
   expect(sumOf(heap, 'liveBytes', 'kept_for_good')).toBe(20_000 * 500);
   expect(sumOf(heap, 'liveAllocations', 'work')).toBe(20_000);
+  // Sixteen of its own, two for its successor, two for good: each thread's are its own, whoever had its lane before.
+  const { threadId, allocations } = heap.threads;
+  const own = [...threadId].filter((id, row) => id !== heap.pid && allocations[row] === 20);
+  expect(own).toHaveLength(10_000);
   // A thread that is ending may still have its lane when its successor comes.
   expect(heap.header.lanesUsed).toBeLessThan(200);
   // Far less than all their events: those are 20 MB.

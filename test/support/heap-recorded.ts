@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { CodeMap, stackNumber } from '../../src/session/code-map.js';
 import { Symbolizer } from '../../src/symbolize/symbols.js';
 import type { ChannelHeader } from '../../src/wire/header.js';
-import { HeapChannel, type HeapSites, type HeapTotals } from '../../src/wire/heap.js';
+import { HeapChannel, type HeapSites, type HeapThreads, type HeapTotals } from '../../src/wire/heap.js';
 import type { HeapMode } from '../../src/wire/heap-mode.js';
 import { buildCountingShim, type Counts, readCounts } from './heap-counts.js';
 import { scratchFolder } from './offheap.js';
@@ -26,6 +26,7 @@ export interface RecordedHeap {
   header: ChannelHeader;
   totals: HeapTotals;
   sites: HeapSite[];
+  threads: HeapThreads;
   /** What the counting shim saw; null where it was not asked for. */
   counts: Counts | null;
 }
@@ -108,6 +109,7 @@ function describe(process: RecordedProcess, heap: HeapChannel, countsFolder: str
     header: process.recording.drain.channel.header(),
     totals: heap.totals(),
     sites,
+    threads: heap.threads(),
     counts: readCounts(countsFolder, process.pid),
   };
 }
