@@ -14,9 +14,13 @@ const PROGRAM_LIMIT_MS = 300_000;
 const FUZZER_RUNS = 50_000;
 
 const ALL_VARIANTS = [
-  { name: 'plain', sanitize: '', targets: ['unit_tests', 'unwind_tests'] },
-  { name: 'address,undefined', sanitize: 'address,undefined', targets: ['unit_tests', 'unwind_tests'] },
-  { name: 'thread', sanitize: 'thread', targets: ['unit_tests'] },
+  { name: 'plain', sanitize: '', targets: ['unit_tests', 'unwind_tests', 'addon_tests'] },
+  {
+    name: 'address,undefined',
+    sanitize: 'address,undefined',
+    targets: ['unit_tests', 'unwind_tests', 'addon_tests'],
+  },
+  { name: 'thread', sanitize: 'thread', targets: ['unit_tests', 'addon_tests'] },
   { name: 'fuzz', sanitize: 'address,undefined', targets: ['unwind_fuzzer'], compiler: 'clang++' },
 ];
 

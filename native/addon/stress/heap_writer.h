@@ -90,6 +90,9 @@ class HeapLaneWriter {
                          __ATOMIC_RELEASE);
     }
     const wire::HeapEvent& resting(uint32_t entry) const { return wire::window_of(header_, number_)[entry]; }
+    void count_temporaries(uint32_t entry, uint32_t stack, uint32_t count, uint64_t bytes) {
+        wire::temporaries_of(header_, number_)[entry] = {stack, count, bytes};
+    }
     void clear(uint32_t entry) {
         __atomic_store_n(&wire::window_of(header_, number_)[entry].address, 0, __ATOMIC_RELAXED);
     }
