@@ -70,6 +70,7 @@ void HeapDrain::run() {
     std::chrono::microseconds delay = kShortest;
     while (!stopping_) {
         const uint64_t before = reader_.events();
+        beat();
         if (!held_) {
             failure_ = round();
             if (failure_) return;
@@ -87,13 +88,16 @@ void HeapDrain::stop() {
         stopping_ = true;
     }
     wake_.notify_all();
-    if (thread_.joinable()) thread_.join();
 }
 
 void HeapDrain::close() {
     stop();
+    if (thread_.joinable()) thread_.join();
     // Nothing is lost where the file was truncated meanwhile.
-    if (file_.is_open() && available()) static_cast<void>(reader_.note_tails());
+    if (file_.is_open() && available()) {
+        static_cast<void>(reader_.note_tails());
+        static_cast<void>(page_.store_release(offsetof(Header, heap_beat_ns), uint64_t{0}));
+    }
     page_.unmap();
     file_.close();
 }
@@ -124,6 +128,12 @@ MaybeFailure HeapDrain::take_in(uint64_t until) {
     ledger_->settle(until);
     taken_in_until_ = until;
     return {};
+}
+
+// The target waits for a reader that lives; the thread reads on while the program that it belongs to is busy.
+void HeapDrain::beat() {
+    // A channel that was truncated shows in the round.
+    if (available()) static_cast<void>(page_.store_release(offsetof(Header, heap_beat_ns), monotonic_ns()));
 }
 
 MaybeFailure HeapDrain::round() {
@@ -182,6 +192,7 @@ MaybeFailure HeapDrain::drain(uint64_t& events) {
     const std::lock_guard lock(mutex_);
     if (auto failure = take_failure()) return failure;
     const uint64_t before = reader_.events();
+    beat();
     if (!held_ && available()) {
         if (auto failure = round()) return failure;
     }
@@ -190,6 +201,7 @@ MaybeFailure HeapDrain::drain(uint64_t& events) {
 }
 
 MaybeFailure HeapDrain::finish() {
+    // The thread is not waited for here: on a busy machine it takes its time, and the mutex keeps it off.
     stop();
     const std::lock_guard lock(mutex_);
     if (auto failure = take_failure()) return failure;

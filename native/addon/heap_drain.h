@@ -71,6 +71,7 @@ class HeapDrain {
   private:
     void run();
     void stop();
+    void beat();
     MaybeFailure take_failure();
     [[nodiscard]] MaybeFailure round();
     [[nodiscard]] MaybeFailure refresh();

@@ -217,6 +217,8 @@ struct Reserved {
 // collector whose checkpoint reaches that far lacks nothing. Mappings from before `cancel_from` may be in a
 // checkpoint, so their release must not be cancelled.
 //
+// A collector beats as long as its own work goes on, and apart from that its reading of the heap does.
+//
 // The head of the channel file. Counters that different sides write stand on different cache lines.
 #define OFFHEAP_HEADER_FIELDS(X)           \
     X(uint64_t, magic, 0)                  \
@@ -298,7 +300,9 @@ struct Reserved {
     X(uint64_t, heap_waits, 672)           \
     X(uint64_t, heap_nested, 680)          \
     X(uint64_t, heap_without_lane, 688)    \
-    X(Reserved<328>, reserved_f, 696)
+    X(Reserved<8>, reserved_f, 696)        \
+    X(uint64_t, heap_beat_ns, 704)         \
+    X(Reserved<312>, reserved_g, 712)
 
 #define OFFHEAP_FIELD(type, name, offset) type name;
 struct Event {

@@ -80,7 +80,7 @@ bool go_on(Channel& channel, HeapLane& lane) {
 
 bool collector_lives(const Header* header) {
     if (__atomic_load_n(&header->collector_process_id, __ATOMIC_RELAXED) == 0) return false;
-    const uint64_t beat_ns = __atomic_load_n(&header->collector_beat_ns, __ATOMIC_RELAXED);
+    const uint64_t beat_ns = __atomic_load_n(&header->heap_beat_ns, __ATOMIC_RELAXED);
     // Signed: the beat may be younger than our look at the clock.
     return static_cast<int64_t>(clock_ns(kClockMonotonic) - beat_ns) < static_cast<int64_t>(kSilentNs);
 }

@@ -33,7 +33,7 @@ class HeapPool : public testing::Test {
     // As a collector that stays alive, whatever the time that passes.
     void let_a_collector_live() {
         header->collector_process_id = 1;
-        header->collector_beat_ns = runtime::clock_ns(runtime::kClockMonotonic) + 1'000'000'000'000;
+        header->heap_beat_ns = runtime::clock_ns(runtime::kClockMonotonic) + 1'000'000'000'000;
     }
     HeapMode mode() const { return wire::unpack_heap_control(header->heap_control).mode; }
     uint32_t epoch() const { return wire::unpack_heap_control(header->heap_control).epoch; }
@@ -99,7 +99,7 @@ TEST_F(HeapPool, waits_in_exact_mode_for_a_living_collector_and_not_for_ever) {
 TEST_F(HeapPool, waits_not_for_a_silent_collector) {
     start(HeapMode::kExact);
     header->collector_process_id = 1;
-    header->collector_beat_ns = runtime::clock_ns(runtime::kClockMonotonic) - 2'100'000'000;
+    header->heap_beat_ns = runtime::clock_ns(runtime::kClockMonotonic) - 2'100'000'000;
     publish_events(kRoom + 2);
     EXPECT_EQ(header->heap_waits, 0u);
     EXPECT_EQ(mode(), HeapMode::kSampled);

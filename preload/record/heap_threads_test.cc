@@ -62,7 +62,7 @@ class Collector {
 
   private:
     void beat() {
-        __atomic_store_n(&header_->collector_beat_ns, runtime::clock_ns(runtime::kClockMonotonic),
+        __atomic_store_n(&header_->heap_beat_ns, runtime::clock_ns(runtime::kClockMonotonic),
                          __ATOMIC_RELAXED);
     }
     // What is read whole must make sense.

@@ -91,6 +91,7 @@ test('every header field', () => {
     chunksBacked: 1,
     heapEventsLost: 19,
     heapWaits: 20,
+    heapBeatNs: 78,
     heapNested: 21,
     heapWithoutLane: 22,
   });

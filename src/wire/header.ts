@@ -73,7 +73,9 @@ export interface ChannelHeader {
   heapEventsLost: number;
   /** How often a thread waited for the collector. */
   heapWaits: number;
-  /** Allocations made inside of another one's hook: left out, since the outer one is recorded. */
+  /** When the collector last read heap events; 0: none reads. */
+  heapBeatNs: number;
+  /** Allocations and releases inside of another one's hook, by signal handlers: told one by one. */
   heapNested: number;
   /** Allocations of threads that got no lane. */
   heapWithoutLane: number;
@@ -147,6 +149,7 @@ export function decodeHeader(bytes: Uint8Array): ChannelHeader {
     chunksBacked: view.u64('chunks_backed'),
     heapEventsLost: view.u64('heap_events_lost'),
     heapWaits: view.u64('heap_waits'),
+    heapBeatNs: view.u64('heap_beat_ns'),
     heapNested: view.u64('heap_nested'),
     heapWithoutLane: view.u64('heap_without_lane'),
   };
