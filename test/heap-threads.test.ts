@@ -68,7 +68,7 @@ test('what is allocated before main, after it, and where threads end', async () 
   });
 });
 
-test.fails('a forked child has an account of its own, which begins with the fork', async () => {
+test('a forked child has an account of its own, which begins with the fork', async () => {
   const heap = await recordHeap([buildC('heap_fork')], { counting: true });
   const pid = Number(/child (\d+)/.exec(heap.run.stdout.toString())![1]);
   const child = heap.processes.find((process) => process.pid === pid)!;

@@ -74,6 +74,7 @@ Definition find_definition(const char* name) {
 bool found;
 bool bypassed;  // another malloc comes before ours
 uint64_t allocator_bias;
+bool is_libcs;  // the allocator: what its module calls malloc for may be the application's strdup
 
 template <typename Function>
 void look_up(Function*& function, const char* name, Function* otherwise) {
@@ -86,6 +87,15 @@ struct Redirected {
     uint64_t original;
     uint64_t hooked;
 };
+
+struct Function {
+    const char* name;
+    uint64_t hooked;
+};
+#define OFFHEAP_FUNCTION(result, name, parameters, arguments) \
+    {#name, reinterpret_cast<uint64_t>(&offheap_##name)},
+const Function hooked_functions[] = {OFFHEAP_ALLOCATOR_FUNCTIONS(OFFHEAP_FUNCTION)};
+#undef OFFHEAP_FUNCTION
 
 // malloc and its like, where ours are not the first, and the C++ operators.
 constexpr uint32_t kMaxRedirected = 64;
@@ -116,6 +126,17 @@ uint64_t hooked_of(const Import& import, void*) {
     return 0;
 }
 
+// Of the allocator's own imports: past us, to what it exports itself.
+uint64_t original_of(const Import& import, void*) {
+    for (const Function& function : hooked_functions) {
+        if (!runtime::text_equal(import.name, function.name)) continue;
+        if (!import.is_lazy && *import.slot != function.hooked) return 0;
+        const Definition definition = find_definition(function.name);
+        return definition.bias == allocator_bias ? definition.address : 0;
+    }
+    return 0;
+}
+
 }  // namespace
 
 #define OFFHEAP_FIRST(result, name, parameters, arguments) .name = first_##name,
@@ -128,26 +149,30 @@ void find_allocator() {
     const Definition definition = find_definition("malloc");
     bypassed = definition.before_ours;
     allocator_bias = definition.bias;
+    is_libcs = definition.bias == find_definition("gnu_get_libc_version").bias;
 #define OFFHEAP_LOOK_UP(result, name, parameters, arguments) look_up(allocator.name, #name, otherwise_##name);
     OFFHEAP_ALLOCATOR_FUNCTIONS(OFFHEAP_LOOK_UP)
 #undef OFFHEAP_LOOK_UP
-    if (bypassed) {
-#define OFFHEAP_REDIRECT(result, name, parameters, arguments) \
-    redirect(#name, reinterpret_cast<uint64_t>(&offheap_##name), reinterpret_cast<uint64_t>(allocator.name));
-        OFFHEAP_ALLOCATOR_FUNCTIONS(OFFHEAP_REDIRECT)
-#undef OFFHEAP_REDIRECT
+    for (const Function& function : hooked_functions) {
+        const Definition original = find_definition(function.name);
+        if (bypassed && original.address != 0) redirect(function.name, function.hooked, original.address);
     }
     find_operators();
 }
 
 bool is_bypassed() { return bypassed; }
 
-bool redirects_allocations() { return redirected_count > 0; }
+bool redirects_allocations() { return redirected_count > 0 || !is_libcs; }
 
 void redirect_allocations(uint64_t base) {
-    // The allocator's own calls of itself are not the application's.
-    if (ElfImage(base).bias == allocator_bias) return;
-    replace_imports(base, hooked_of, nullptr);
+    const bool is_allocator = ElfImage(base).bias == allocator_bias;
+    // What the allocator asks of itself is not the application's: jemalloc's operators call aligned_alloc by
+    // its name.
+    if (!is_allocator) {
+        replace_imports(base, hooked_of, nullptr);
+    } else if (!is_libcs && !bypassed) {
+        replace_imports(base, original_of, nullptr);
+    }
 }
 
 }  // namespace offheap::hook

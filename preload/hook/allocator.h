@@ -40,12 +40,12 @@ void find_allocator();
 // then.
 bool is_bypassed();
 
-// Whether imports have to be redirected to us: where we are bypassed, or the allocator brings C++ operators
-// of its own, which don't call malloc by its name.
+// Whether imports have to be redirected: to us where we are bypassed, or the allocator brings C++ operators
+// of its own, which don't call malloc by its name; past us where the allocator calls itself by name.
 bool redirects_allocations();
 
-// Redirects the imports of the module at `base` that are bound to the allocator past us. The loader must have
-// bound and protected them.
+// Redirects the imports of the module at `base` that are bound to the allocator past us, or the allocator's
+// own that are bound to us. The loader must have bound and protected them.
 void redirect_allocations(uint64_t base);
 
 }  // namespace offheap::hook

@@ -42,7 +42,7 @@ void give_back(ThreadState* state) {
     uint64_t head = __atomic_load_n(&free_head, __ATOMIC_RELAXED);
     uint64_t next;
     do {
-        state->next_free = static_cast<uint32_t>(head);
+        __atomic_store_n(&state->next_free, static_cast<uint32_t>(head), __ATOMIC_RELAXED);
         next = ((head >> 32) + 1) << 32 | (state->index + 1);
         // [state] partner: take_free's acquire exchange sees `next_free`.
     } while (!__atomic_compare_exchange_n(&free_head, &head, next, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
