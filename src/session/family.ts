@@ -63,6 +63,7 @@ export class Family {
       elfStore: this.#elfStore,
       symbolizer: this.#symbolizer,
       recordingOf: (channelId) => this.#recordings.get(channelId),
+      goesOn: () => this.#goingOn(new Set([facts.pid])).size > 0,
       ...(this.#options.intervalMs === undefined ? {} : { intervalMs: this.#options.intervalMs }),
     });
   }
@@ -75,13 +76,7 @@ export class Family {
 
   /** Looks for new channels of members and of their children; returns whether something new was there. */
   scan(): boolean {
-    let files: ChannelFile[];
-    try {
-      files = channelFiles(this.#directory);
-    } catch (error) {
-      if (error instanceof OffheapError) return false;
-      throw error;
-    }
+    const files = this.#listed();
     const present = new Set(files.map(({ path }) => path));
     for (const path of this.#seen) if (!present.has(path)) this.#seen.delete(path);
     const fresh = files
@@ -89,7 +84,9 @@ export class Family {
       .map((file) => ({ ...file, ...peek(file.path) }));
     // A parent's channel is older than its child's, and an exec's than the next program's.
     fresh.sort((a, b) => a.startedNs - b.startedNs);
-    for (const { path, pid, parentPid, parentChannelId, ready } of fresh) {
+    for (const [index, { path, pid, parentPid, parentChannelId, ready }] of fresh.entries()) {
+      // Of a thousand that came and went since the last look, few need be open together.
+      if (index % ENDED_OPEN === 0) this.#closeEnded();
       if (!ready) continue;
       this.#seen.add(path);
       const known = this.#byPid.get(pid);
@@ -109,6 +106,24 @@ export class Family {
       const recordings = [...member.recordings];
       member.release();
       if (member.ended) this.#forgetRecordings(recordings);
+    }
+  }
+
+  /** Those of some processes, gone by now, that left a channel which is still to be followed: an exec's. */
+  #goingOn(gone: ReadonlySet<number>): Set<number> {
+    const unread = this.#listed().filter(
+      ({ pid, path }) => gone.has(pid) && !this.#seen.has(path) && peek(path).ready,
+    );
+    return new Set(unread.map(({ pid }) => pid));
+  }
+
+  /** The channels that are in the folder now; none where it can't be read. */
+  #listed(): ChannelFile[] {
+    try {
+      return channelFiles(this.#directory);
+    } catch (error) {
+      if (error instanceof OffheapError) return [];
+      throw error;
     }
   }
 
@@ -177,6 +192,9 @@ export class Family {
   }
 
   #closeEnded(): void {
+    const gone = [...this.members].filter((member) => member.isGone);
+    const goingOn = gone.length === 0 ? new Set() : this.#goingOn(new Set(gone.map(({ pid }) => pid)));
+    for (const member of gone) if (!goingOn.has(member.pid)) member.endAsGone();
     const ended = [...this.members].filter((member) => member.ended && !member.isRetired);
     let excess = ended.length - ENDED_OPEN;
     if (excess <= 0) return;

@@ -31,12 +31,12 @@ export class HeapRecording {
   readonly #distinct = new Map<string, HeapAttribution>();
   #mark: number | undefined;
 
-  /** Reads on in the background. The channel must be claimed. Throws what `HeapChannel` throws. */
+  /** Reads on in the background where anything is recorded. The channel must be claimed. Throws what `HeapChannel` throws. */
   constructor(path: string, { code, readMappings }: HeapRecordingOptions) {
     this.#channel = new HeapChannel(path);
     this.#code = code;
     this.#readMappings = readMappings;
-    this.#channel.start();
+    if (this.#channel.mode !== 'off') this.#channel.start();
   }
 
   get mode(): HeapMode {
@@ -55,6 +55,7 @@ export class HeapRecording {
         'the channel has no room for heap events; give the target a larger shared-memory file system with --dir',
       );
     }
+    if (mode !== 'off') this.#channel.start();
     this.#channel.setMode(mode, sampleBytes);
   }
 

@@ -29,6 +29,8 @@ export interface WatchOptions extends RecordingOptions {
   /** How often growth is sampled, in milliseconds. */
   intervalMs?: number;
   symbolizer?: Symbolizer;
+  /** Whether there is a channel of the process that it does not follow yet: an exec's, found before it was looked at. */
+  goesOn?: () => boolean;
 }
 
 const INTERVAL_MS = 1000;
@@ -48,12 +50,14 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
   #ended: Ended | undefined;
   #problem: string | undefined;
   #flamegraphRequests = 0;
+  readonly #goesOn: () => boolean;
   readonly #changes = new NotableChanges(this);
   readonly #since = Date.now();
 
   constructor(facts: ProcessFacts, options: WatchOptions = {}) {
     super();
     this.#facts = facts;
+    this.#goesOn = options.goesOn ?? (() => false);
     this.#programs = new Programs(facts, {
       recording: options,
       symbolizer: options.symbolizer ?? new Symbolizer(),
@@ -161,9 +165,17 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     if (this.#ended !== undefined) this.emit('exit', { ...this.#ended });
   }
 
-  /** Of a process that somebody else has started nobody tells us the status, only whether it said goodbye. */
+  /** Whether it ended without our being told: somebody else has started it. */
+  get isGone(): boolean {
+    return !this.ended && !this.#facts.isOurChild && !this.#facts.isRunning();
+  }
+
   endIfGone(): void {
-    if (this.#facts.isOurChild || this.#facts.isRunning()) return;
+    if (this.isGone && !this.#goesOn()) this.endAsGone();
+  }
+
+  /** Nobody tells the status of a process that `isGone`, only whether it said goodbye. */
+  endAsGone(): void {
     const header = this.recording?.drain.channel.header();
     this.end({ state: header?.state === 'exited' ? 'exited' : 'killed', exit: header?.exitStatus ?? null });
   }
