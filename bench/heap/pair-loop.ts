@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Snapshot } from '../../src/report/schema.js';
 import { buildTarget } from '../support/builds.js';
 import { ChannelFolder } from '../support/channels.js';
 import { Conversation } from '../support/conversation.js';
 import { sleep } from '../support/processes.js';
-import { isOurs, type Side, snapshotFile, under } from './side.js';
+import { isOurs, type Side, under } from './side.js';
 
 /** So much the collector may lag: what is measured is never its pace. */
 const DRAIN_PAUSE_MS = 30;
@@ -18,6 +19,7 @@ export interface Timed {
 /** `bench/targets/heap_pairs.c` at a stack depth, under one side, for as many measurements as are wanted. */
 export class PairLoop {
   readonly #folder = new ChannelFolder();
+  readonly #snapshot = join(this.#folder.path, 'snapshot.json');
   readonly #target: Conversation;
   #pairs = 0;
 
@@ -26,7 +28,8 @@ export class PairLoop {
     frames: number,
   ) {
     const command = [buildTarget('heap_pairs', '-pthread'), String(frames)];
-    this.#target = new Conversation(under(side, command, this.#folder.path));
+    const way = { snapshot: this.#snapshot };
+    this.#target = new Conversation(under(side, command, this.#folder.path, way));
   }
 
   /** Makes pairs by one of the target's patterns; `crossed` makes twice as many. */
@@ -41,15 +44,15 @@ export class PairLoop {
   async end(): Promise<string | null> {
     try {
       await this.#target.end();
-      return isOurs(this.side) ? whyInvalid(this.side, this.#pairs, this.#folder.path) : null;
+      return isOurs(this.side) ? whyInvalid(this.side, this.#pairs, this.#snapshot) : null;
     } finally {
       this.#folder.remove();
     }
   }
 }
 
-function whyInvalid(side: 'off' | 'sampled' | 'exact', pairs: number, folder: string): string | null {
-  const { heap, completeness }: Snapshot = JSON.parse(readFileSync(snapshotFile(folder, side), 'utf8'));
+function whyInvalid(side: 'off' | 'sampled' | 'exact', pairs: number, snapshot: string): string | null {
+  const { heap, completeness }: Snapshot = JSON.parse(readFileSync(snapshot, 'utf8'));
   if (heap.mode !== side) return `${side}: recorded as ${heap.mode} at the end`;
   if (completeness.heapEventsLost > 0) return `${side}: ${completeness.heapEventsLost} events were lost`;
   if (side === 'exact' && heap.allocations < pairs) {

@@ -36,24 +36,25 @@ export async function programs(choice: Choice): Promise<Comparison[]> {
   const wanted = PROGRAMS.filter(
     ({ name }) => choice.program === undefined || name.startsWith(choice.program),
   );
-  const startSeconds = await collectorStart(choice);
-  const rows: Comparison[] = [];
+  const start = await collectorStart(choice);
+  const rows: Comparison[] = [
+    compare({ group: GROUP, what: 'offheap run /bin/true, all of it', unit: 's', relation: 'value' }, start),
+  ];
   for (const program of wanted) {
     const reason = program.lacks();
     if (reason !== null) rows.push(skipped(GROUP, program.name, reason));
-    else rows.push(...rowsOf(program, await costs(program, choice), startSeconds));
+    else rows.push(...rowsOf(program, await costs(program, choice), start));
   }
   return rows;
 }
 
-/** CPU that `offheap run` takes for a command that does nothing: Node's start, above all. */
-async function collectorStart(choice: Choice): Promise<OfSides<number>> {
-  const { sides } = await costs(
-    { command: () => ['/bin/true'] },
-    { ...choice, sides: choice.sides.filter(isOurs) },
+/** CPU seconds that `offheap run` takes for a command that does nothing: Node's start, above all. */
+async function collectorStart(choice: Choice): Promise<OfSides<number[]>> {
+  const nothing = { command: () => ['/bin/true'] };
+  const { sides } = await costs(nothing, { ...choice, sides: choice.sides.filter(isOurs) });
+  return Object.fromEntries(
+    Object.entries(sides).map(([side, list]) => [side, list.map(({ allSeconds }) => allSeconds)]),
   );
-  const seconds = (list: readonly Cost[]) => median(list.map(({ allSeconds }) => allSeconds));
-  return Object.fromEntries(Object.entries(sides).map(([side, list]) => [side, seconds(list)]));
 }
 
 /** A side that fails is left out: a tool that can't stand a program says nothing of the others. */
@@ -99,7 +100,7 @@ function cpuSeconds(file: string): number {
   return Number(readFileSync(file, 'utf8').split(' ')[1]) / 1e9;
 }
 
-function rowsOf(program: Program, { sides, failures }: Costs, start: OfSides<number>): Comparison[] {
+function rowsOf(program: Program, { sides, failures }: Costs, start: OfSides<number[]>): Comparison[] {
   const { name, most } = program;
   const { invalid, notes } = examine(sides);
   const note = [program.note, ...notes, ...failures].filter(Boolean).join('; ');
@@ -128,13 +129,14 @@ function rowsOf(program: Program, { sides, failures }: Costs, start: OfSides<num
 }
 
 /** How much a side adds with its collector, as a share of what heaptrack adds with its helper. */
-function ofHeaptrack(what: string, all: OfSides<number[]>, start: OfSides<number>): Comparison {
+function ofHeaptrack(what: string, all: OfSides<number[]>, start: OfSides<number[]>): Comparison {
   const shares: OfSides<number[]> = {};
   const { none, heaptrack } = all;
   for (const side of ['sampled', 'exact'] as const) {
     if (all[side] === undefined || none === undefined || heaptrack === undefined) continue;
+    const startSeconds = start[side] === undefined ? 0 : median(start[side]);
     shares[side] = all[side].map(
-      (seconds, round) => (seconds - (start[side] ?? 0) - none[round]!) / (heaptrack[round]! - none[round]!),
+      (seconds, round) => (seconds - startSeconds - none[round]!) / (heaptrack[round]! - none[round]!),
     );
   }
   const reach = { side: 'exact', most: MOST_OF_HEAPTRACK } as const;

@@ -41,16 +41,13 @@ const HEAPTRACK_SCRIPT = `
   wait
   exit $status`;
 
-/** Where `offheap run` leaves the last snapshot of a side. */
-export function snapshotFile(folder: string, side: Recorded): string {
-  return join(folder, `${side}.json`);
-}
-
 export interface Way {
   /** Started by the tool, starts the command; takes `NAME=VALUE` arguments before it, like `env`. */
   launcher?: readonly string[];
   /** heaptrack's events are stored as they come: what they say is left for later, and its cost. */
   rawHeaptrack?: boolean;
+  /** Where `offheap run` writes its last snapshot; looking up names for it costs more than most of what it holds. */
+  snapshot?: string;
 }
 
 /** A command as it runs under a side, with the side's helpers around it. */
@@ -58,7 +55,7 @@ export function under(
   side: Side,
   command: readonly string[],
   folder: string,
-  { launcher = ['env'], rawHeaptrack = false }: Way = {},
+  { launcher = ['env'], rawHeaptrack = false, snapshot }: Way = {},
 ): string[] {
   const launched = launcher[0] === 'env' ? command : [...launcher, ...command];
   if (side === 'none') return [...launched];
@@ -70,7 +67,7 @@ export function under(
     return [...script, ...launcher, ...variables, ...command];
   }
   const run = [process.execPath, OFFHEAP, 'run', '--quiet', '--heap', side, '--dir', folder];
-  return [...run, '--snapshot', snapshotFile(folder, side), '--', ...launched];
+  return [...run, ...(snapshot === undefined ? [] : ['--snapshot', snapshot]), '--', ...launched];
 }
 
 /** The library that a side preloads, and what it needs in its environment, for a run without helpers. */
