@@ -1,10 +1,11 @@
+import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { channelFiles } from '../src/drain/directory.js';
 import { Channel } from '../src/wire/channel.js';
 import { HeapChannel } from '../src/wire/heap.js';
 import { buildC } from './support/build.js';
 import { recordHeap } from './support/heap-recorded.js';
-import { channelFolder, preloaded } from './support/offheap.js';
+import { channelFolder, offheap, preloaded, readSnapshot, scratchFolder } from './support/offheap.js';
 import { Recorder, run } from './support/recorded.js';
 
 const EVENTS = 4_000_000;
@@ -41,6 +42,18 @@ test('a collector whose JavaScript is busy for seconds reads on', async () => {
   expect(totals.waits).toBeGreaterThan(0);
   expect(totals.events).toBeGreaterThan(EVENTS);
   heap.close();
+});
+
+test('what launches the target is waited for', async () => {
+  const file = join(scratchFolder(), 'snapshot.json');
+  const { status } = await offheap(
+    ['run', '--quiet', '--heap', 'exact', '--snapshot', file, '--', buildC('heap_flood'), String(EVENTS)],
+    { env: { ...SMALL_POOL, OFFHEAP_DIR: channelFolder() } },
+  );
+  expect(status).toBe(0);
+  const { heap, completeness } = readSnapshot(file);
+  expect(heap.mode).toBe('exact');
+  expect(completeness.heapEventsLost).toBe(0);
 });
 
 test('without a collector the target never waits: it samples on, and says so', async () => {

@@ -96,7 +96,7 @@ void HeapDrain::close() {
     // Nothing is lost where the file was truncated meanwhile.
     if (file_.is_open() && available()) {
         static_cast<void>(reader_.note_tails());
-        static_cast<void>(page_.store_release(offsetof(Header, heap_beat_ns), uint64_t{0}));
+        static_cast<void>(page_.store_release(offsetof(Header, heap_beat_ns), uint64_t{1}));
     }
     page_.unmap();
     file_.close();

@@ -217,7 +217,9 @@ struct Reserved {
 // collector whose checkpoint reaches that far lacks nothing. Mappings from before `cancel_from` may be in a
 // checkpoint, so their release must not be cancelled.
 //
-// A collector beats as long as its own work goes on, and apart from that its reading of the heap does.
+// A collector beats as long as its own work goes on, and apart from that its reading of the heap does:
+// `heap_beat_ns` is 0 before the first has read, 1 once it has stopped. Who launched the target and is going
+// to be its collector is awaited until then.
 //
 // The head of the channel file. Counters that different sides write stand on different cache lines.
 #define OFFHEAP_HEADER_FIELDS(X)           \
@@ -300,7 +302,8 @@ struct Reserved {
     X(uint64_t, heap_waits, 672)           \
     X(uint64_t, heap_nested, 680)          \
     X(uint64_t, heap_without_lane, 688)    \
-    X(Reserved<8>, reserved_f, 696)        \
+    X(uint32_t, awaited_process_id, 696)   \
+    X(Reserved<4>, reserved_f, 700)        \
     X(uint64_t, heap_beat_ns, 704)         \
     X(Reserved<312>, reserved_g, 712)
 

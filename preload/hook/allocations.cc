@@ -75,10 +75,9 @@ void* offheap_realloc(void* block, size_t bytes) {
 void* offheap_reallocarray(void* block, size_t count, size_t bytes) {
     size_t total = 0;
     const bool is_too_large = __builtin_mul_overflow(count, bytes, &total);
-    // Its refusal is the allocator's own. What it grants it may get from realloc by name, which is ours.
     if (is_too_large) return allocator.reallocarray(block, count, bytes);
-    if (block == nullptr) return allocated(allocator.realloc(nullptr, total), total);
-    return reallocated(block, total, [=] { return allocator.realloc(block, total); });
+    if (block == nullptr) return allocated(allocator.reallocarray(nullptr, count, bytes), total);
+    return reallocated(block, total, [=] { return allocator.reallocarray(block, count, bytes); });
 }
 
 int offheap_posix_memalign(void** block, size_t alignment, size_t bytes) {

@@ -149,10 +149,13 @@ void find_allocator() {
     const Definition definition = find_definition("malloc");
     bypassed = definition.before_ours;
     allocator_bias = definition.bias;
-    is_libcs = definition.bias == find_definition("gnu_get_libc_version").bias;
+    const uint64_t libc_bias = find_definition("gnu_get_libc_version").bias;
+    is_libcs = definition.bias == libc_bias;
 #define OFFHEAP_LOOK_UP(result, name, parameters, arguments) look_up(allocator.name, #name, otherwise_##name);
     OFFHEAP_ALLOCATOR_FUNCTIONS(OFFHEAP_LOOK_UP)
 #undef OFFHEAP_LOOK_UP
+    // libc's gets its memory from realloc by name, which is ours.
+    if (find_definition("reallocarray").bias == libc_bias) allocator.reallocarray = otherwise_reallocarray;
     for (const Function& function : hooked_functions) {
         const Definition original = find_definition(function.name);
         if (bypassed && original.address != 0) redirect(function.name, function.hooked, original.address);

@@ -161,6 +161,7 @@ bool Channel::open_file(const Configuration& configuration) {
 
     layout.layout_hash = wire::layout_hash();
     layout.channel_id = channel_id;
+    layout.awaited_process_id = configuration.collector;
     layout.ring_reserved = ring_first_bytes(layout);
     layout.nodes_reserved = nodes_first_bytes(layout);
     layout.index_reserved = index_first_entries(layout);

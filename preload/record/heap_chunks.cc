@@ -1,4 +1,6 @@
 // Where a lane's events go on: chunks from the common pool, and what to do when it has none.
+#include <errno.h>
+
 #include "preload/record/heap_publish.h"
 #include "preload/record/heap_signals_blocked.h"
 
@@ -79,8 +81,10 @@ bool go_on(Channel& channel, HeapLane& lane) {
 }
 
 bool collector_lives(const Header* header) {
-    if (__atomic_load_n(&header->collector_process_id, __ATOMIC_RELAXED) == 0) return false;
     const uint64_t beat_ns = __atomic_load_n(&header->heap_beat_ns, __ATOMIC_RELAXED);
+    const auto awaited = static_cast<long>(header->awaited_process_id);
+    if (beat_ns == 0) return awaited != 0 && raw_syscall(kSysKill, awaited, 0) != -ESRCH;
+    if (__atomic_load_n(&header->collector_process_id, __ATOMIC_RELAXED) == 0) return false;
     // Signed: the beat may be younger than our look at the clock.
     return static_cast<int64_t>(clock_ns(kClockMonotonic) - beat_ns) < static_cast<int64_t>(kSilentNs);
 }

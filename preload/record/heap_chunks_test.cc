@@ -1,6 +1,10 @@
 // What a thread does when the pool has no chunk for it.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <utility>
 
 #include "preload/record/heap_lane.h"
 #include "preload/runtime/clock.h"
@@ -103,6 +107,30 @@ TEST_F(HeapPool, waits_not_for_a_silent_collector) {
     publish_events(kRoom + 2);
     EXPECT_EQ(header->heap_waits, 0u);
     EXPECT_EQ(mode(), HeapMode::kSampled);
+}
+
+TEST_F(HeapPool, waits_for_a_collector_that_has_not_read_yet_while_it_is_there) {
+    start(HeapMode::kExact);
+    header->awaited_process_id = static_cast<uint32_t>(getpid());
+    publish_events(kRoom + 2);
+    EXPECT_EQ(header->heap_waits, 1u);
+}
+
+TEST_F(HeapPool, waits_for_no_collector_that_has_ended_before_it_read_or_has_stopped_to_read) {
+    const pid_t ended = fork();
+    if (ended == 0) _exit(0);
+    waitpid(ended, nullptr, 0);
+    const auto present = static_cast<uint32_t>(getpid());
+    for (const auto& [awaited, beat_ns] :
+         {std::pair{static_cast<uint32_t>(ended), 0}, std::pair{present, 1}}) {
+        start(HeapMode::kExact);
+        header->awaited_process_id = awaited;
+        header->heap_beat_ns = beat_ns;
+        publish_events(kRoom + 2);
+        EXPECT_EQ(header->heap_waits, 0u);
+        EXPECT_EQ(mode(), HeapMode::kSampled);
+        lane = {};
+    }
 }
 
 TEST_F(HeapPool, drops_without_waiting_in_other_modes) {

@@ -65,6 +65,9 @@ Configuration read_configuration(char** environment) {
         } else if (const char* v = value_of(*entry, "OFFHEAP_HEAP_CHUNKS")) {
             if (parse_number(v, &number) && number <= 1u << 20)
                 configuration.heap_chunks = static_cast<uint32_t>(number);
+        } else if (const char* v = value_of(*entry, "OFFHEAP_COLLECTOR")) {
+            if (parse_number(v, &number) && number <= INT32_MAX)
+                configuration.collector = static_cast<uint32_t>(number);
         } else if (const char* v = value_of(*entry, "OFFHEAP_VERIFY")) {
             if (parse_number(v, &number) && number <= UINT32_MAX)
                 configuration.verify_every = static_cast<uint32_t>(number);

@@ -20,6 +20,7 @@ struct Configuration {
     HeapRecording heap = HeapRecording::sampled;  // OFFHEAP_HEAP=off|sampled|exact
     uint32_t sample_bytes = 524288;               // OFFHEAP_SAMPLE_BYTES
     uint32_t heap_chunks = 4096;                  // OFFHEAP_HEAP_CHUNKS: 16 KiB each
+    uint32_t collector = 0;  // OFFHEAP_COLLECTOR: the process that launches us and is going to read, 0: none
     // The default folder is tidied up: a process that ends in order leaves nothing there that nobody has
     // read.
     bool tidy = true;

@@ -67,6 +67,8 @@ export async function launch(
       ...process.env,
       LD_PRELOAD: [shim, process.env.LD_PRELOAD].filter(Boolean).join(':'),
       OFFHEAP_DIR: directory,
+      // What it records before we have found its channel is waited for.
+      OFFHEAP_COLLECTOR: String(process.pid),
       ...(options.heap === undefined ? {} : { OFFHEAP_HEAP: options.heap }),
       ...(options.sampleBytes === undefined ? {} : { OFFHEAP_SAMPLE_BYTES: String(options.sampleBytes) }),
     });

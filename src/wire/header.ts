@@ -73,8 +73,10 @@ export interface ChannelHeader {
   heapEventsLost: number;
   /** How often a thread waited for the collector. */
   heapWaits: number;
-  /** When the collector last read heap events; 0: none reads. */
+  /** When the collector last read heap events; 0: none has; 1: it has stopped. */
   heapBeatNs: number;
+  /** Who launched the target to collect it; 0: nobody. */
+  awaitedProcessId: number;
   /** Allocations and releases inside of another one's hook, by signal handlers: told one by one. */
   heapNested: number;
   /** Allocations of threads that got no lane. */
@@ -150,6 +152,7 @@ export function decodeHeader(bytes: Uint8Array): ChannelHeader {
     heapEventsLost: view.u64('heap_events_lost'),
     heapWaits: view.u64('heap_waits'),
     heapBeatNs: view.u64('heap_beat_ns'),
+    awaitedProcessId: view.u32('awaited_process_id'),
     heapNested: view.u64('heap_nested'),
     heapWithoutLane: view.u64('heap_without_lane'),
   };

@@ -120,6 +120,7 @@ void describe_heap(Header* header) {
     header->chunks_backed = 1;
     header->heap_control = pack({HeapMode::kExact, 0x030201, 0x87654321});
     header->heap_switched_at = 5'000'000'002;
+    header->awaited_process_id = 4321;
     header->heap_beat_ns = 78;
     header->lanes_used = 1;
     header->heap_events_lost = 19;
