@@ -176,6 +176,7 @@ void HeapDrain::describe_view() {
     view_.now = finished_ ? clock() : taken_in_until_;
     view_.events = reader_.events();
     view_.damaged = reader_.damaged() + ledger_->damaged();
+    view_.resumed = reader_.resumed();
     view_.lost = header_.heap_events_lost;
     double seconds_per_tick = 1e-9;
     if (counts_ticks_) {

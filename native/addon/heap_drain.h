@@ -30,6 +30,7 @@ struct HeapView {
     uint64_t events = 0;
     uint64_t lost = 0;
     uint64_t damaged = 0;
+    bool resumed = false;
     double coarse_seconds = 0;  // of a unit of HeapLedger::coarse()
 };
 

@@ -15,6 +15,7 @@ constexpr uint64_t kBytesLimit = 1ULL << 47;
 constexpr size_t kMostThreads = 1 << 18;
 constexpr size_t kMostStacks = 1 << 24;
 constexpr size_t kMostMarks = 16;
+constexpr uint32_t kNoLane = UINT32_MAX;
 // Events between the request of a table's line and its use.
 constexpr size_t kPrefetchEvents = 12;
 
@@ -238,12 +239,30 @@ void HeapLedger::forget(Reallocation& reallocation) {
     reallocation.found = Reallocation::Found::kNothing;
 }
 
-void HeapLedger::undo(uint32_t lane, const HeapEvent& event) {
-    Reallocation& last = state(lane).last;
-    if (last.found == Reallocation::Found::kNothing || last.address != wire::heap_address(event)) {
+// `lane`, if its last reallocation was of `address`. A signal handler that keeps off its thread's lane may
+// have told the reallocation and its failure by two others: then the lane with the latest.
+uint32_t HeapLedger::lane_of_reallocation(uint32_t lane, uint64_t address) const {
+    const auto is_of_address = [&](uint32_t number) {
+        const Reallocation& last = lanes_[number].last;
+        return last.found != Reallocation::Found::kNothing && last.address == address;
+    };
+    if (is_of_address(lane)) return lane;
+    uint32_t latest = kNoLane;
+    for (uint32_t each = 0; each < lanes_.size(); ++each) {
+        if (is_of_address(each) && (latest == kNoLane || lanes_[each].last.time > lanes_[latest].last.time)) {
+            latest = each;
+        }
+    }
+    return latest;
+}
+
+void HeapLedger::undo(uint32_t told_by, const HeapEvent& event) {
+    const uint32_t lane = lane_of_reallocation(told_by, wire::heap_address(event));
+    if (lane == kNoLane) {
         ++damaged_;
         return;
     }
+    Reallocation& last = lanes_[lane].last;
     if (last.found == Reallocation::Found::kUnknown) {
         --unknown_frees_;
     } else if (last.found == Reallocation::Found::kOwed) {

@@ -121,7 +121,8 @@ class HeapLedger : public HeapEventSink {
     LaneState& state(uint32_t lane);
     void allocate(LaneState& lane, const wire::HeapEvent& event);
     void release(uint32_t lane, const wire::HeapEvent& event, bool reallocation);
-    void undo(uint32_t lane, const wire::HeapEvent& event);
+    uint32_t lane_of_reallocation(uint32_t lane, uint64_t address) const;
+    void undo(uint32_t told_by, const wire::HeapEvent& event);
     void note_temporaries(uint32_t lane, uint64_t position, const wire::HeapEvent& event);
     void forget(Reallocation& reallocation);
     uint32_t checked_stack(uint32_t stack);

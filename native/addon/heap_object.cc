@@ -152,6 +152,7 @@ Napi::Value HeapObject::totals(const Napi::CallbackInfo& info) {
         set(result, "events", static_cast<double>(view.events));
         set(result, "lost", static_cast<double>(view.lost));
         set(result, "waits", static_cast<double>(view.header.heap_waits));
+        set(result, "resumed", view.resumed ? 1 : 0);
         set(result, "withoutLane", static_cast<double>(view.header.heap_without_lane));
         set(result, "damaged", static_cast<double>(view.damaged));
         return {};

@@ -77,6 +77,7 @@ MaybeFailure HeapReader::begin(uint32_t number, const wire::Lane& lane) {
     place.chunk = link - 1;
     place.first_position = chunk.first_position;
     place.position = chunk.first_position + inside;
+    resumed_ |= place.position > 0;
     return {};
 }
 

@@ -46,6 +46,8 @@ class HeapReader {
     [[nodiscard]] MaybeFailure note_tails();
 
     uint64_t events() const { return events_; }
+    // An earlier collector has read events that are gone: what they told is unknown here.
+    bool resumed() const { return resumed_; }
     // Lanes that ended since what they said made no sense, and events from a future that no clock's error
     // explains.
     uint64_t damaged() const { return damaged_; }
@@ -88,6 +90,7 @@ class HeapReader {
     const ChannelFile& file_;
     GuardedPage& page_;
     std::vector<Place> places_;
+    bool resumed_ = false;
     std::vector<wire::HeapEvent> buffers_;
     uint64_t events_ = 0;
     uint64_t damaged_ = 0;

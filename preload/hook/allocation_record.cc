@@ -21,7 +21,6 @@ uint32_t this_thread() { return static_cast<uint32_t>(raw_syscall(kSysGettid)); 
 
 bool runs_on_alternate_stack() {
     stack_t stack = {};
-    constexpr long kSysSigaltstack = 131;
     raw_syscall(kSysSigaltstack, 0, as_argument(&stack));
     return (stack.ss_flags & SS_ONSTACK) != 0;
 }

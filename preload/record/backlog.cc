@@ -1,11 +1,11 @@
 #include "preload/record/backlog.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <sys/mman.h>
 
 #include "native/wire/ring.h"
 #include "preload/record/mapping_index.h"
+#include "preload/record/signals_blocked.h"
 #include "preload/runtime/clock.h"
 #include "preload/runtime/raw_syscall.h"
 
@@ -297,32 +297,13 @@ Compaction move_to_backlog(Channel& channel) {
     return pass_hole(header, tail);
 }
 
-}  // namespace
-
-namespace {
-
-// A handler that left by siglongjmp would leave the lock behind for ever.
-class SignalsBlocked {
-  public:
-    SignalsBlocked() {
-        raw_syscall(kSysSigprocmask, SIG_SETMASK, as_argument(&all_), as_argument(&before_), 8);
-    }
-    ~SignalsBlocked() { raw_syscall(kSysSigprocmask, SIG_SETMASK, as_argument(&before_), 0, 8); }
-    SignalsBlocked(const SignalsBlocked&) = delete;
-    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
-  private:
-    uint64_t all_ = ~uint64_t{0};
-    uint64_t before_ = 0;
-};
-
-}  // namespace
-
 // A collector beats before it takes the lock, and holds it for milliseconds.
-static bool has_beaten_lately(const wire::Header* header) {
+bool has_beaten_lately(const wire::Header* header) {
     const uint64_t beat = __atomic_load_n(&header->collector_beat_ns, __ATOMIC_RELAXED);
     return beat != 0 && clock_ns(kClockMonotonic) - beat < kSilentNs;
 }
+
+}  // namespace
 
 Compaction compact(Channel& channel, OwnedRange* own_mapping) {
     wire::Header* header = channel.header();

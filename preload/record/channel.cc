@@ -70,7 +70,6 @@ void raise(uint64_t* end, uint64_t seen, uint64_t target) {
 }
 
 uint64_t resource_limit(long resource) {
-    constexpr long kSysPrlimit64 = 302;
     struct rlimit limit;
     if (is_error(raw_syscall(kSysPrlimit64, 0, resource, 0, as_argument(&limit)))) return RLIM_INFINITY;
     return limit.rlim_cur;

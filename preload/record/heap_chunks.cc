@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "preload/record/heap_publish.h"
-#include "preload/record/heap_signals_blocked.h"
+#include "preload/record/signals_blocked.h"
 
 namespace offheap::record {
 
@@ -68,7 +68,7 @@ bool go_on_in_new_chunk(Channel& channel, HeapLane& lane) {
 }
 
 bool go_on(Channel& channel, HeapLane& lane) {
-    const HeapSignalsBlocked signals_blocked;
+    const SignalsBlocked signals_blocked;
     if (lane.end == nullptr) go_on_in_last_chunk(channel.header(), lane);
     if (lane.next == lane.end && !go_on_in_new_chunk(channel, lane)) return false;
     if (lane.untold_thread == 0) return true;

@@ -6,9 +6,8 @@
 //   - Does an entry of my window still stand for a living block? Another thread may have freed the block and
 //     got it again; what I am about to free is then that thread's, and does not cancel my entry.
 //   - When may the block that I was given have been released before? The time-stamp counter may be read
-//   before
-//     the loads that precede it in the program have been made, but not this table: an allocation is stamped
-//     later than what it finds here.
+//     before the loads that precede it in the program have been made, but not this table: an allocation is
+//     stamped later than what it finds here.
 // In both cases the block came to this thread by the allocator's or the program's own synchronisation, with
 // what the releasing thread wrote before: no order is needed here.
 #pragma once

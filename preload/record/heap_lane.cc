@@ -1,6 +1,6 @@
 #include "preload/record/heap_lane.h"
 
-#include "preload/record/heap_signals_blocked.h"
+#include "preload/record/signals_blocked.h"
 
 namespace offheap::record {
 
@@ -56,7 +56,7 @@ uint32_t take_new_lane(Channel& channel) {
 }  // namespace
 
 bool open_lane(Channel& channel, HeapLane& lane, uint32_t thread_id) {
-    const HeapSignalsBlocked signals_blocked;
+    const SignalsBlocked signals_blocked;
     Header* header = channel.header();
     uint32_t taken = take_free_lane(header);
     if (taken == 0) taken = take_new_lane(channel);
@@ -80,7 +80,7 @@ bool open_lane(Channel& channel, HeapLane& lane, uint32_t thread_id) {
 void close_lane(Channel& channel, HeapLane& lane) {
     if (lane.window == nullptr) return;
     publish_resting(channel, lane);
-    const HeapSignalsBlocked signals_blocked;
+    const SignalsBlocked signals_blocked;
     __atomic_store_n(&lane.lane->in_use, 0, __ATOMIC_RELEASE);
     give_lane_back(channel.header(), lane.number);
     lane = {};
@@ -89,7 +89,7 @@ void close_lane(Channel& channel, HeapLane& lane) {
 void emit_alone(Channel& channel, uint32_t thread_id, wire::HeapEventKind kind, uint64_t address,
                 uint64_t bytes, uint32_t stack, uint32_t sampled_every) {
     // A lane that was left by siglongjmp would never be given back.
-    const HeapSignalsBlocked signals_blocked;
+    const SignalsBlocked signals_blocked;
     HeapLane lane = {};
     if (!open_lane(channel, lane, thread_id)) {
         __atomic_fetch_add(&channel.header()->heap_without_lane, 1, __ATOMIC_RELAXED);

@@ -45,6 +45,7 @@ const totals = (given: Partial<HeapTotals> = {}): HeapTotals => ({
   lost: 0,
   waits: 0,
   withoutLane: 0,
+  resumed: false,
   damaged: 0,
   ...given,
 });

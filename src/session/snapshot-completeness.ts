@@ -71,9 +71,12 @@ function ledgerReasons({ unsaved, lacksHistory, outOfStep, header, ledger }: Pro
 }
 
 /** Why the heap's figures may be wrong; what was lost on the way has a number of its own. */
-export function heapReasons({ waits, withoutLane, damaged }: HeapTotals): string[] {
+export function heapReasons({ waits, withoutLane, damaged, resumed }: HeapTotals): string[] {
   const count = (number: number) => number.toLocaleString('en-US');
   const reasons: string[] = [];
+  if (resumed) {
+    reasons.push('an earlier collector has read heap events; blocks that it knew of are missing here');
+  }
   if (damaged > 0) reasons.push(`${count(damaged)} heap records made no sense`);
   if (withoutLane > 0) {
     reasons.push(`${count(withoutLane)} allocations came from threads without a way to tell them`);

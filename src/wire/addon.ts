@@ -48,7 +48,7 @@ export interface NativeHeap {
   /** Position in `HEAP_MODES`. */
   mode(): number;
   setMode(mode: number, sampleBytes: number): void;
-  totals(): Omit<HeapTotals, 'mode'> & { mode: number };
+  totals(): Omit<HeapTotals, 'mode' | 'resumed'> & { mode: number; resumed: number };
   sites(): HeapSites;
   threads(): HeapThreads;
   sizes(): HeapHistogram;

@@ -101,6 +101,32 @@ test('marks are kept for a while; one that is not is an error', () => {
   });
 });
 
+test('a reallocation that fails is undone, told by whichever lane', () => {
+  withChannel((file, heap) => {
+    file.takeLane(1, 1002);
+    const block = { address: 4096, bytes: 8, stack: 3 };
+    file.publish(0, { kind: 'allocation', ...block, time: ago(0) });
+    for (const lane of [0, 1]) {
+      file.publish(0, { kind: 'reallocation', address: 4096, time: ago(0) });
+      expect(heap.totals()).toMatchObject({ liveBytes: 0, frees: 1 });
+      file.publish(lane, { kind: 'undone', address: 4096, time: ago(0) });
+      expect(heap.totals()).toMatchObject({ liveBytes: 8, frees: 0, unknownFrees: 0, damaged: 0 });
+    }
+  });
+});
+
+test('what an earlier collector has read is missing, and that is told', () => {
+  withChannel((file, heap) => {
+    file.publish(0, { kind: 'allocation', address: 4096, time: ago(0), bytes: 8, stack: 3 });
+    expect(heap.totals()).toMatchObject({ liveBytes: 8, resumed: false });
+    heap.close();
+    file.publish(0, { kind: 'allocation', address: 8192, time: ago(0), bytes: 16, stack: 3 });
+    const next = new HeapChannel(heap.path);
+    expect(next.totals()).toMatchObject({ liveBytes: 16, resumed: true });
+    next.close();
+  });
+});
+
 test('what makes no sense is counted and left out', () => {
   withChannel((file, heap) => {
     const time = ago(1);

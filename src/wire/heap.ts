@@ -71,6 +71,8 @@ export interface HeapTotals {
   waits: number;
   /** Allocations that threads without a lane made. */
   withoutLane: number;
+  /** An earlier collector has read events of this channel: blocks that it knew of are unknown here. */
+  resumed: boolean;
   /** Records that made no sense. */
   damaged: number;
 }
@@ -119,7 +121,7 @@ export class HeapChannel {
 
   totals(): HeapTotals {
     const totals = native(() => this.#native.totals());
-    return { ...totals, mode: HEAP_MODES[totals.mode] ?? 'off' };
+    return { ...totals, mode: HEAP_MODES[totals.mode] ?? 'off', resumed: totals.resumed !== 0 };
   }
 
   sites(): HeapSites {

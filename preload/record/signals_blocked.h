@@ -8,18 +8,18 @@
 
 namespace offheap::record {
 
-class HeapSignalsBlocked {
+class SignalsBlocked {
   public:
-    HeapSignalsBlocked() {
+    SignalsBlocked() {
         using namespace runtime;
         raw_syscall(kSysSigprocmask, SIG_SETMASK, as_argument(&all_), as_argument(&before_), sizeof all_);
     }
-    ~HeapSignalsBlocked() {
+    ~SignalsBlocked() {
         using namespace runtime;
         raw_syscall(kSysSigprocmask, SIG_SETMASK, as_argument(&before_), 0, sizeof before_);
     }
-    HeapSignalsBlocked(const HeapSignalsBlocked&) = delete;
-    HeapSignalsBlocked& operator=(const HeapSignalsBlocked&) = delete;
+    SignalsBlocked(const SignalsBlocked&) = delete;
+    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
 
   private:
     uint64_t all_ = ~uint64_t{0};
