@@ -46,11 +46,14 @@ class StackIndex {
             uint32_t entry = 0;
             do {
                 entry = __atomic_load_n(&era[slot], __ATOMIC_ACQUIRE);  // [node]
+                if (entry == 0 && is_full(bits)) {
+                    grow(back);
+                    // Full, or just what others have moved away from since this thread looked: then the
+                    // entry is closed by now.
+                    entry = __atomic_load_n(&era[slot], __ATOMIC_ACQUIRE);  // [node]
+                    if (entry == 0) return 0;
+                }
                 if (entry == 0) {
-                    if (is_full(bits)) {
-                        grow(back);
-                        return 0;
-                    }
                     if (fresh == 0 && (fresh = make()) == 0) return 0;
                     if (__atomic_compare_exchange_n(&era[slot], &entry, fresh | tag, /*weak=*/false,
                                                     __ATOMIC_RELEASE, __ATOMIC_ACQUIRE)) {  // [node]
