@@ -20,6 +20,7 @@ test('every field of a line', () => {
       path: '/tmp/a b',
       deleted: true,
       kind: 'file',
+      pageBytes: 4096,
     },
   ]);
 });

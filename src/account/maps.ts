@@ -1,3 +1,5 @@
+import { ADDRESS_LIMIT } from '../ledger/memory-abi.js';
+import { type MappingColumns, mappings } from '../wire/addon.js';
 import { readProcessFile } from './process-file.js';
 
 /** Bytes [start, end). */
@@ -15,7 +17,7 @@ export interface Range {
  */
 export type MappingKind = 'anonymous' | 'sharedAnonymous' | 'sharedFile' | 'file' | 'kernel';
 
-/** A line of /proc/PID/maps. */
+/** A mapping as the kernel lists it: a line of /proc/PID/maps. */
 export interface ProcMapping extends Range {
   readable: boolean;
   writable: boolean;
@@ -30,9 +32,13 @@ export interface ProcMapping extends Range {
   path: string;
   deleted: boolean;
   kind: MappingKind;
+  /** 4096, or more for explicit huge pages; the text tells only of those without a file. */
+  pageBytes: number;
 }
 
 const DELETED = ' (deleted)';
+const PAGE_BYTES = 4096;
+const HUGE_PAGE_BYTES = 2 << 20;
 const KERNEL = new Set([
   '[vdso]',
   '[vvar]',
@@ -68,11 +74,8 @@ function parseLine(line: string): ProcMapping | undefined {
   if (inodeEnd < 0) inodeEnd = line.length;
   let path = inodeEnd;
   while (line[path] === ' ') path++;
-  let name = line.slice(path);
-  const deleted = name.endsWith(DELETED);
-  if (deleted) name = name.slice(0, -DELETED.length);
   // The kernel escapes line feeds in names, and nothing else.
-  if (name.includes('\\012')) name = name.replaceAll('\\012', '\n');
+  const name = line.slice(path).replaceAll('\\012', '\n');
   const shared = line[permissions + 3] === 's';
   return {
     start: Number.parseInt(line.slice(0, dash), 16),
@@ -84,10 +87,15 @@ function parseLine(line: string): ProcMapping | undefined {
     offset: Number.parseInt(line.slice(offset, device - 1), 16),
     device: line.slice(device, inode - 1),
     inode: Number.parseInt(line.slice(inode, inodeEnd), 10),
-    path: name,
-    deleted,
-    kind: kindOf(name, shared, deleted),
+    ...named(name, shared),
+    pageBytes: name.startsWith('/anon_hugepage') ? HUGE_PAGE_BYTES : PAGE_BYTES,
   };
+}
+
+function named(name: string, shared: boolean): Pick<ProcMapping, 'path' | 'deleted' | 'kind'> {
+  const deleted = name.endsWith(DELETED);
+  const path = deleted ? name.slice(0, -DELETED.length) : name;
+  return { path, deleted, kind: kindOf(path, shared, deleted) };
 }
 
 function kindOf(path: string, shared: boolean, deleted: boolean): MappingKind {
@@ -103,7 +111,51 @@ function kindOf(path: string, shared: boolean, deleted: boolean): MappingKind {
   return 'file';
 }
 
-/** The mappings of a process as the kernel lists them; none when it has ended but was not waited for. */
-export function readMaps(pid: number): ProcMapping[] {
-  return parseMaps(readProcessFile(pid, 'maps'));
+/** How the kernel is asked for a process's mappings; the text is there on every kernel. */
+export type MapsWay = 'query' | 'text';
+
+/**
+ * The mappings of a process in address order, but for [vsyscall], which every process shows; none when it has ended but
+ * was not waited for. Throws `PROCESS_MISSING` or `PROCESS_REFUSED`.
+ */
+export function readMaps(pid: number, way: MapsWay = 'query'): ProcMapping[] {
+  const columns = way === 'query' ? mappings(pid) : null;
+  if (columns !== null) return fromColumns(columns);
+  return parseMaps(readProcessFile(pid, 'maps')).filter(({ end }) => end <= ADDRESS_LIMIT);
+}
+
+function fromColumns(columns: MappingColumns): ProcMapping[] {
+  const { starts, ends, offsets, inodes, majors, minors, permissions, pageBytes, names, texts } = columns;
+  const result: ProcMapping[] = new Array(starts.length);
+  const hexadecimal = (number: number) => number.toString(16).padStart(2, '0');
+  // Neighbours mostly share their file: what is computed from it is kept from one to the next.
+  let device = '';
+  let name = -1;
+  let kept = named('', false);
+  for (let i = 0; i < starts.length; i++) {
+    const bits = permissions[i]!;
+    const shared = (bits & 8) !== 0;
+    const isSame = i > 0 && names[i] === name && (bits & 8) === (permissions[i - 1]! & 8);
+    if (!isSame) kept = named(texts[names[i]!]!, shared);
+    name = names[i]!;
+    if (i === 0 || majors[i] !== majors[i - 1] || minors[i] !== minors[i - 1]) {
+      device = `${hexadecimal(majors[i]!)}:${hexadecimal(minors[i]!)}`;
+    }
+    result[i] = {
+      start: starts[i]!,
+      end: ends[i]!,
+      readable: (bits & 1) !== 0,
+      writable: (bits & 2) !== 0,
+      executable: (bits & 4) !== 0,
+      shared,
+      offset: offsets[i]!,
+      device,
+      inode: inodes[i]!,
+      path: kept.path,
+      deleted: kept.deleted,
+      kind: kept.kind,
+      pageBytes: pageBytes[i]!,
+    };
+  }
+  return result;
 }

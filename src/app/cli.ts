@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { OffheapError } from '../wire/error.js';
 import { HEAP_MODES } from '../wire/heap-mode.js';
+import { account } from './account.js';
 import { diff, evaluateExpression, flamegraph, preload, ps, repl, snapshot, watch } from './commands.js';
 import { formatOfFile } from './flamegraph-file.js';
 import { type RunOptions, run } from './run.js';
@@ -81,6 +82,10 @@ export function program(): Command {
     .argument('<pid>', 'the process', processId)
     .option('-o, --output <file>', 'write it there')
     .action(snapshot);
+  onProcess('account', 'every resident byte, by owner; what can’t be explained is listed')
+    .argument('<pid>', 'the process; one that is not recorded as well, by what the kernel tells', processId)
+    .option('--json', 'as JSON')
+    .action(account);
   onProcess('flamegraph', 'flame graph of live bytes: of mappings, or of the heap')
     .argument('<pid>', 'the process', processId)
     .option('-o, --output <file>', 'write it there (.html, .svg, .folded)', flamegraphFile)

@@ -1,7 +1,7 @@
 import type { Duplex, Readable, Writable } from 'node:stream';
 import type { SnapshotDiff } from '../report/diff.js';
 import { type Overview, overviewOf } from '../report/overview.js';
-import type { Snapshot } from '../report/schema.js';
+import type { AccountReport, Snapshot } from '../report/schema.js';
 import type { FlamegraphOptions, Session } from '../session/session.js';
 import { type EvaluateOptions, evaluate } from './evaluate.js';
 import { startRepl } from './repl.js';
@@ -22,6 +22,7 @@ export interface Collector {
   readonly ended: Promise<string>;
   overview(): Promise<Overview>;
   snapshot(): Promise<Snapshot>;
+  account(): Promise<AccountReport>;
   mark(): Promise<{ takenAt: string }>;
   diff(): Promise<SnapshotDiff>;
   flamegraph(options?: FlamegraphOptions): Promise<string>;
@@ -57,6 +58,10 @@ export class LocalCollector implements Collector {
 
   async snapshot(): Promise<Snapshot> {
     return this.session.snapshot();
+  }
+
+  async account(): Promise<AccountReport> {
+    return this.session.account();
   }
 
   async mark(): Promise<{ takenAt: string }> {

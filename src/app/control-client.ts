@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { finished } from 'node:stream/promises';
 import type { SnapshotDiff } from '../report/diff.js';
 import type { Overview } from '../report/overview.js';
-import type { Snapshot } from '../report/schema.js';
+import type { AccountReport, Snapshot } from '../report/schema.js';
 import type { FlamegraphOptions } from '../session/session.js';
 import { OffheapError } from '../wire/error.js';
 import type { Collector, ReplTerminal } from './collector.js';
@@ -76,6 +76,10 @@ class RemoteCollector implements Collector {
 
   snapshot(): Promise<Snapshot> {
     return this.call('snapshot');
+  }
+
+  account(): Promise<AccountReport> {
+    return this.call('account');
   }
 
   mark(): Promise<{ takenAt: string }> {

@@ -145,6 +145,8 @@ async function call(collector: Collector, { method, params }: ControlRequest): P
       return collector.overview();
     case 'snapshot':
       return collector.snapshot();
+    case 'account':
+      return collector.account();
     case 'mark':
       return collector.mark();
     case 'diff':

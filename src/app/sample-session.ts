@@ -2,8 +2,9 @@ import { EventEmitter } from 'node:events';
 import { diffSnapshots } from '../report/diff.js';
 import { renderFlamegraph } from '../report/flamegraph/flamegraph.js';
 import { sampleSnapshot } from '../report/sample.js';
-import type { Snapshot, SnapshotMapping } from '../report/schema.js';
+import type { Snapshot } from '../report/schema.js';
 import { stackSites } from '../report/stacks.js';
+import { accountOfEnded } from '../session/account.js';
 import { heapView } from '../session/heap-view.js';
 import type { FlamegraphOptions, HeapView, LedgerView, Session, SessionEvents } from '../session/session.js';
 import { OffheapError } from '../wire/error.js';
@@ -39,8 +40,7 @@ export class SampleSession extends EventEmitter<SessionEvents> implements Sessio
   }
 
   account(): ReturnType<Session['account']> {
-    const { rss, owners } = this.snapshot();
-    return { ...rss, owners, unexplained: [] as SnapshotMapping[] };
+    return accountOfEnded(this.snapshot());
   }
 
   mark(): Snapshot {

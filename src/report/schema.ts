@@ -1,9 +1,10 @@
+import type { AccountKind, AccountNode } from '../account/tree.js';
 import type { OwnerKind } from '../ledger/attribution.js';
 import type { HeapMode } from '../wire/heap-mode.js';
 
 /** The snapshot as JSON, `offheap.snapshot/1`: the project's public face. Add fields, never rename. Sizes are bytes. */
 
-export type { OwnerKind };
+export type { AccountKind, AccountNode, OwnerKind };
 
 export interface SnapshotFrame {
   module: string;
@@ -149,4 +150,48 @@ export interface Snapshot {
   /** Leaf first. */
   stacks: Record<string, SnapshotFrame[]>;
   hints: Hint[];
+}
+
+/** A range that nobody was seen to map. */
+export interface AccountUnexplained extends SnapshotMapping {
+  swapBytes: number;
+  /** As /proc/PID/maps writes it: "rw-p". */
+  protection: string;
+  /** Since it was mapped, where an event without a stack told; null where none did. */
+  ageSeconds: number | null;
+  /** What lies right below and above: a file, an owner, or what the kernel calls it; null where nothing does. */
+  below: string | null;
+  above: string | null;
+}
+
+/** Every resident byte of a process, `offheap.account/1`. The first level of fields is that of a snapshot's `rss`. */
+export interface AccountReport {
+  schema: 'offheap.account/1';
+  process: Pick<Snapshot['process'], 'pid' | 'command' | 'state'>;
+  takenAt: string;
+  /** Whether its mappings are recorded; where not, only what the kernel tells by itself is known. */
+  recorded: boolean;
+  totalBytes: number;
+  anonymousBytes: number;
+  fileBytes: number;
+  sharedBytes: number;
+  swapBytes: number;
+  /** Of anonymous and swapped bytes. */
+  explainedPercent: number;
+  unexplainedBytes: number;
+  owners: SnapshotOwner[];
+  unexplained: AccountUnexplained[];
+  /** Adds up to `totalBytes + swapBytes - differenceBytes`; null once the process has ended. */
+  tree: AccountNode | null;
+  /** What the kernel does not count as resident: explicit huge pages, memory of devices. */
+  outside: AccountNode[];
+  /** What the kernel counts and the tree lacks, below 0: the other way round. Pages that came or went meanwhile. */
+  differenceBytes: number;
+  /** By so much the kernel's totals moved while the process was read. */
+  changedBytes: number;
+  attempts: number;
+  /** Where the totals come from: the last is asked where the first lags behind. */
+  totalsFrom: 'status' | 'smaps_rollup';
+  /** What could not be found out. */
+  problems: string[];
 }

@@ -1,5 +1,8 @@
 export { defaultDirectory } from '../drain/directory.js';
 export type {
+  AccountNode,
+  AccountReport,
+  AccountUnexplained,
   HeapCounts,
   Snapshot,
   SnapshotFrame,
@@ -10,6 +13,7 @@ export type {
   SnapshotOwner,
 } from '../report/schema.js';
 export { OffheapError } from '../wire/error.js';
+export { accountUnrecorded } from './account.js';
 export type { AttachOptions } from './attach.js';
 export { attach } from './attach.js';
 export type { LaunchedSession, LaunchOptions } from './launch.js';

@@ -2,6 +2,7 @@ import type { SnapshotDiff } from '../report/diff.js';
 import type { FlamegraphFormat } from '../report/flamegraph/flamegraph.js';
 import type { HeapLeak, HeapSite } from '../report/heap/sites.js';
 import type {
+  AccountReport,
   Snapshot,
   SnapshotHeap,
   SnapshotHeapOwner,
@@ -103,7 +104,11 @@ export interface Session {
   /** The same as `ledger.heap`. */
   readonly heap: HeapView;
   snapshot(): Snapshot;
-  account(): Snapshot['rss'] & { owners: SnapshotOwner[]; unexplained: SnapshotMapping[] };
+  /**
+   * Every resident byte, by owner; of a process that has ended, what was last known of it. Throws `PROCESS_REFUSED` where
+   * /proc may not be read.
+   */
+  account(): AccountReport;
   mark(): Snapshot;
   diff(since?: Snapshot): SnapshotDiff;
   flamegraph(options?: FlamegraphOptions): Promise<string>;

@@ -109,13 +109,20 @@ function residentBytesOf(pid: number, range: { start: number; end: number }): nu
   }
 }
 
+/** What a mapping, or several of one attribution, hold. */
+export interface OwnedBytes
+  extends Pick<AttributedMapping, 'attribution' | 'bytes' | 'residentBytes' | 'reserved'> {
+  /** By default one. */
+  mappings?: number;
+}
+
 /** Most growth first. */
 export function sumByOwner(
-  mappings: readonly AttributedMapping[],
+  owned: readonly OwnedBytes[],
   bytesPerMinute: (ownerKey: string) => number,
 ): SnapshotOwner[] {
   const owners = new Map<string, SnapshotOwner>();
-  for (const { attribution, bytes, residentBytes, reserved } of mappings) {
+  for (const { attribution, bytes, residentBytes, reserved, mappings = 1 } of owned) {
     const key = ownerKey(attribution);
     let owner = owners.get(key);
     if (owner === undefined) {
@@ -133,7 +140,7 @@ export function sumByOwner(
       };
       owners.set(key, owner);
     }
-    owner.mappings++;
+    owner.mappings += mappings;
     owner.bytes += bytes;
     if (reserved) owner.reservedBytes += bytes;
     owner.residentBytes += residentBytes;

@@ -2,10 +2,12 @@ import { EventEmitter } from 'node:events';
 import { Poller } from '../drain/poller.js';
 import { diffSnapshots } from '../report/diff.js';
 import { renderFlamegraph } from '../report/flamegraph/flamegraph.js';
-import type { Snapshot, SnapshotMapping, SnapshotOwner } from '../report/schema.js';
+import type { AccountReport, Snapshot, SnapshotMapping } from '../report/schema.js';
 import { stackSites } from '../report/stacks.js';
 import { Symbolizer } from '../symbolize/symbols.js';
 import { OffheapError } from '../wire/error.js';
+import { accountOf, accountOfEnded } from './account.js';
+import { claimsOf } from './claims.js';
 import type { HeapRecording } from './heap-recording.js';
 import { heapView } from './heap-view.js';
 import { NotableChanges } from './notable-changes.js';
@@ -34,6 +36,8 @@ export interface WatchOptions extends RecordingOptions {
 }
 
 const INTERVAL_MS = 1000;
+/** A target that maps as fast as we read would otherwise keep an account for ever. */
+const MOST_POLLS = 64;
 
 /** One process, from its channel to its reports. */
 export class WatchedProcess extends EventEmitter<SessionEvents> implements Session {
@@ -196,9 +200,18 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     return this.#build();
   }
 
-  account(): Snapshot['rss'] & { owners: SnapshotOwner[]; unexplained: SnapshotMapping[] } {
-    const { rss, owners, mappings } = this.snapshot();
-    return { ...rss, owners, unexplained: mappings.filter(({ kind }) => kind === 'unexplained') };
+  account(): AccountReport {
+    const program = this.#programs.present;
+    if (program === undefined || this.#ended !== undefined || !this.#facts.isRunning()) {
+      return accountOfEnded(this.snapshot());
+    }
+    return accountOf(this.#facts, {
+      claims: () => {
+        for (let polls = 0; polls < MOST_POLLS && this.poll() > 0; polls++);
+        return claimsOf(program.recording, program.attributions, this.#facts);
+      },
+      bytesPerMinute: (key) => program.growth.bytesPerMinute(key),
+    });
   }
 
   mark(): Snapshot {

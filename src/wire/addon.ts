@@ -69,11 +69,38 @@ export interface ClockSample {
   unixNs: bigint;
 }
 
+/** Pages of many ranges by what they are. */
+export interface SortedPages {
+  /** `[anonymous, file, swap, huge, …]` in bytes; `huge` is a part of the first two. */
+  bytes: Float64Array;
+  /** Resident between the ranges: mapped after these were read. */
+  betweenBytes: number;
+}
+
+/** A process's mappings by address, a column for each field. */
+export interface MappingColumns {
+  starts: Float64Array;
+  ends: Float64Array;
+  offsets: Float64Array;
+  inodes: Float64Array;
+  majors: Uint32Array;
+  minors: Uint32Array;
+  /** Readable 1, writable 2, executable 4, shared 8. */
+  permissions: Uint8Array;
+  /** 4096, or more for explicit huge pages. */
+  pageBytes: Uint32Array;
+  /** Positions in `texts`. */
+  names: Uint32Array;
+  texts: string[];
+}
+
 interface Addon {
   layout(): Layout;
   Channel: new (path: string) => NativeChannel;
   Heap: new (path: string) => NativeHeap;
   residency(pid: number, ranges: Float64Array, readEntries?: boolean): Float64Array;
+  pageBytes(pid: number, ranges: Float64Array, readEntries?: boolean): SortedPages;
+  mappings(pid: number): MappingColumns | null;
   clock(): ClockSample;
 }
 
@@ -126,4 +153,17 @@ export function clock(): ClockSample {
  */
 export function residency(pid: number, ranges: Float64Array, readEntries = false): Float64Array {
   return native(() => addon.residency(pid, ranges, readEntries));
+}
+
+/**
+ * The same of ranges that are sorted and apart from one another, by sort of page and all at once. Throws as `residency`
+ * does, and a RangeError.
+ */
+export function pageBytes(pid: number, ranges: Float64Array, readEntries = false): SortedPages {
+  return native(() => addon.pageBytes(pid, ranges, readEntries));
+}
+
+/** Asks the kernel for each mapping (PROCMAP_QUERY); null where it can't be asked so (before Linux 6.11). Throws as `residency` does. */
+export function mappings(pid: number): MappingColumns | null {
+  return native(() => addon.mappings(pid));
 }

@@ -1,0 +1,104 @@
+import { OffheapError } from '../../wire/error.js';
+import type { Range } from '../maps.js';
+import { type AccountNode, emptyNode } from '../tree.js';
+
+/** A piece of an allocator's memory, with what the kernel says of it. */
+export interface AllocatorRange extends Range {
+  residentBytes: number;
+  swapBytes: number;
+}
+
+/** All memory that one allocator has mapped. */
+export interface AllocatorMemory {
+  /** The module, e.g. `libc.so.6`. */
+  owner: string;
+  path: string | null;
+  /** By address and apart from one another. */
+  ranges: readonly AllocatorRange[];
+}
+
+/** What an allocator uses resident (and swapped) memory for. */
+export interface AllocatorPart {
+  kind: 'live' | 'cached' | 'retained' | 'metadata' | 'slack';
+  name: string;
+  residentBytes: number;
+  swapBytes: number;
+}
+
+export interface AllocatorInside {
+  parts: AllocatorPart[];
+  /** What could not be read, or only doubtfully: a line each. */
+  problems: string[];
+}
+
+/**
+ * Looks into an allocator's memory from outside. Undefined: not this allocator's memory. What the parts leave of the
+ * resident bytes is reported as `unread`; a reader gives no part that it is not sure of.
+ */
+export type AllocatorReader = (pid: number, memory: AllocatorMemory) => AllocatorInside | undefined;
+
+/** Parts may exceed what the kernel said by so much, since the process ran on between the two readings. */
+const TOLERANCE = 0.01;
+
+/** Splits an allocator's node by what a reader finds inside; returns what to say about it. */
+export function splitAllocator(
+  node: AccountNode,
+  pid: number,
+  memory: AllocatorMemory,
+  readers: readonly AllocatorReader[],
+): string[] {
+  for (const read of readers) {
+    let inside: AllocatorInside | undefined;
+    try {
+      inside = read(pid, memory);
+    } catch (error) {
+      if (!(error instanceof OffheapError)) throw error;
+      return [`the inside of ${memory.owner} can't be read: ${error.message}`];
+    }
+    if (inside !== undefined) return [...inside.problems, ...place(node, inside.parts)];
+  }
+  return [];
+}
+
+function place(node: AccountNode, parts: readonly AllocatorPart[]): string[] {
+  const resident = fitted(
+    parts.map(({ residentBytes }) => residentBytes),
+    node.residentBytes,
+  );
+  const swapped = fitted(
+    parts.map(({ swapBytes }) => swapBytes),
+    node.swapBytes,
+  );
+  if (resident === undefined || swapped === undefined) {
+    return [`${node.name} changed so much while it was read that its inside is not told`];
+  }
+  const children = parts.map(({ kind, name }, index) => ({
+    ...emptyNode(kind, name),
+    residentBytes: resident[index]!,
+    swapBytes: swapped[index]!,
+    anonymousBytes: resident[index]!,
+  }));
+  const rest = {
+    ...emptyNode('unread', 'not read'),
+    residentBytes: node.residentBytes - sum(resident),
+    swapBytes: node.swapBytes - sum(swapped),
+  };
+  rest.anonymousBytes = rest.residentBytes;
+  // Addresses and huge pages are not told apart inside: they stand with the allocator as a whole.
+  node.children = [...children, ...(rest.residentBytes + rest.swapBytes > 0 ? [rest] : [])].filter(
+    (child) => child.residentBytes + child.swapBytes > 0,
+  );
+  return [];
+}
+
+/** Values that add up to at most `total`: as they are, or scaled a little; undefined where they are far beyond it. */
+function fitted(values: readonly number[], total: number): number[] | undefined {
+  const all = sum(values);
+  if (all <= total) return [...values];
+  if (all > total * (1 + TOLERANCE)) return undefined;
+  return values.map((value) => Math.floor((value * total) / all));
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,0 +1,4 @@
+import type { AllocatorReader } from './inside.js';
+
+/** Who can look into allocators' memory, in the order in which they are asked. */
+export const ALLOCATOR_READERS: readonly AllocatorReader[] = [];

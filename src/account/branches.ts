@@ -1,0 +1,195 @@
+import {
+  type AllocatorMemory,
+  type AllocatorRange,
+  type AllocatorReader,
+  splitAllocator,
+} from './allocators/inside.js';
+import { CATEGORIES, type Category, categoryOf } from './category.js';
+import type { Holder } from './claims.js';
+import type { ProcMapping } from './maps.js';
+import { ANONYMOUS, FILE, HUGE, PAGE_COLUMNS, SWAP } from './pages.js';
+import { holdsNoAnonymous, isCountedApart, type Reading } from './reading.js';
+import type { ThreadStack } from './thread-stacks.js';
+import { type AccountNode, addTo, emptyNode, sumOf } from './tree.js';
+
+/** Sorts the pieces of a reading into the branches of its account. */
+export class Branches {
+  /** Pieces that nobody owns. */
+  readonly unexplained: number[] = [];
+  readonly #leaves = new Map<Category, Map<string | number, AccountNode>>();
+  readonly #outside = new Map<string, AccountNode>();
+  readonly #allocators = new Map<AccountNode, { memory: AllocatorMemory; ranges: AllocatorRange[] }>();
+  #threads: ThreadStack[] | undefined;
+  // Neighbouring pieces mostly go to the same leaf: finding it again is most of the work with 100,000 pieces.
+  #last: { area: ProcMapping; holder: Holder | undefined; category: Category; leaf: AccountNode } | undefined;
+
+  constructor(
+    private readonly reading: Reading,
+    private readonly readThreads: () => ThreadStack[],
+  ) {}
+
+  add(piece: number): void {
+    const { areas, pieces, pageBytes, claims } = this.reading;
+    const area = areas[pieces.area[piece]!]!;
+    const claim = pieces.claim[piece]!;
+    const holder = claim < 0 ? undefined : claims.holders[claims.holderOf[claim]!];
+    const start = pieces.bounds[2 * piece]!;
+    const end = pieces.bounds[2 * piece + 1]!;
+    const at = piece * PAGE_COLUMNS;
+    const isApart = isCountedApart(area);
+    if (isApart)
+      this.#addOutside(
+        'explicit huge pages',
+        end - start,
+        pageBytes[at + ANONYMOUS]! + pageBytes[at + FILE]!,
+      );
+    const isForeign = !isApart && holdsNoAnonymous(area);
+    if (isForeign && pageBytes[at + ANONYMOUS]! > 0) {
+      const name = area.kind === 'kernel' ? 'made by the kernel' : area.path;
+      this.#addOutside(name, end - start, pageBytes[at + ANONYMOUS]!);
+    }
+
+    const { leaf, category } = this.#leafOf(area, holder, claim);
+    leaf.bytes += end - start;
+    leaf.ranges++;
+    if (isApart) return;
+    const anonymous = isForeign ? 0 : pageBytes[at + ANONYMOUS]!;
+    leaf.residentBytes += anonymous + pageBytes[at + FILE]!;
+    leaf.anonymousBytes += anonymous;
+    leaf.swapBytes += pageBytes[at + SWAP]!;
+    if (!isForeign) leaf.hugePageBytes += pageBytes[at + HUGE]!;
+    if (category === 'unexplained') this.unexplained.push(piece);
+    if (category === 'allocators') {
+      this.#allocators.get(leaf)!.ranges.push({
+        start,
+        end,
+        residentBytes: anonymous + pageBytes[at + FILE]!,
+        swapBytes: pageBytes[at + SWAP]!,
+      });
+    }
+  }
+
+  splitAllocators(pid: number, readers: readonly AllocatorReader[]): string[] {
+    if (readers.length === 0) return [];
+    return [...this.#allocators].flatMap(([node, { memory }]) => splitAllocator(node, pid, memory, readers));
+  }
+
+  tree(): AccountNode {
+    const branches = [...this.#leaves].map(([category, leaves]) =>
+      sumOf(category, CATEGORIES[category], category === 'thread-stacks' ? joined(leaves) : leaves.values()),
+    );
+    return sumOf('process', 'process', branches);
+  }
+
+  outside(): AccountNode[] {
+    return [...this.#outside.values()];
+  }
+
+  #leafOf(area: ProcMapping, holder: Holder | undefined, claim: number) {
+    const last = this.#last;
+    const isSame =
+      last !== undefined &&
+      last.holder === holder &&
+      last.area.kind === area.kind &&
+      last.area.path === area.path;
+    if (isSame && last.category !== 'thread-stacks') return last;
+    const category = categoryOf(area, holder);
+    const leaf = this.#find(category, area, holder, claim);
+    this.#last = { area, holder, category, leaf };
+    return this.#last;
+  }
+
+  #find(category: Category, area: ProcMapping, holder: Holder | undefined, claim: number): AccountNode {
+    switch (category) {
+      case 'allocators':
+        return this.#allocator(holder!);
+      case 'anonymous':
+        return this.#leaf(category, 'owner', holder!.owner);
+      case 'thread-stacks':
+        return this.#thread(claim);
+      case 'files':
+      case 'devices':
+        return this.#leaf(category, 'file', area.path);
+      case 'shared':
+        return this.#leaf(category, 'owner', creatorOf(area, holder));
+      case 'main-stack':
+        return this.#leaf(category, 'owner', '[stack]');
+      case 'profiler':
+        return this.#leaf(category, 'owner', area.path || 'own memory');
+      case 'kernel':
+        return this.#leaf(category, 'owner', area.path || (holder?.owner ?? 'memory'));
+      case 'unexplained':
+        return this.#leaf(category, 'owner', unexplainedName(area, holder));
+    }
+  }
+
+  #leaf(
+    category: Category,
+    kind: AccountNode['kind'],
+    name: string,
+    key: string | number = name,
+  ): AccountNode {
+    const leaves = this.#leaves.get(category) ?? new Map<string | number, AccountNode>();
+    this.#leaves.set(category, leaves);
+    const leaf = leaves.get(key) ?? emptyNode(kind, name);
+    leaves.set(key, leaf);
+    return leaf;
+  }
+
+  #allocator({ owner, path }: Holder): AccountNode {
+    const leaf = this.#leaf('allocators', 'allocator', owner);
+    if (!this.#allocators.has(leaf)) {
+      const ranges: AllocatorRange[] = [];
+      this.#allocators.set(leaf, { memory: { owner, path, ranges }, ranges });
+    }
+    return leaf;
+  }
+
+  /** The thread that sleeps on a stack. A stack has a guard beside it: both are of one origin. */
+  #thread(claim: number): AccountNode {
+    const { bounds, originOf } = this.reading.claims;
+    const origin = originOf[claim]!;
+    const leaf = this.#leaf('thread-stacks', 'thread', NO_THREAD, origin);
+    if (leaf.name !== NO_THREAD) return leaf;
+    this.#threads ??= this.readThreads();
+    const thread = this.#threads.find(
+      ({ stackPointer }) =>
+        stackPointer !== null && stackPointer >= bounds[2 * claim]! && stackPointer < bounds[2 * claim + 1]!,
+    );
+    if (thread !== undefined) leaf.name = `thread ${thread.threadId} ${thread.name}`;
+    return leaf;
+  }
+
+  #addOutside(name: string, bytes: number, residentBytes: number): void {
+    const node = this.#outside.get(name) ?? emptyNode('devices', name);
+    this.#outside.set(name, node);
+    node.bytes += bytes;
+    node.residentBytes += residentBytes;
+    node.ranges++;
+  }
+}
+
+/** Leaves of one name as one. */
+function joined(leaves: ReadonlyMap<unknown, AccountNode>): Iterable<AccountNode> {
+  const byName = new Map<string, AccountNode>();
+  for (const leaf of leaves.values()) {
+    const first = byName.get(leaf.name);
+    if (first === undefined) byName.set(leaf.name, leaf);
+    else addTo(first, leaf);
+  }
+  return byName.values();
+}
+
+/** Threads that ended leave their stacks to libc; of one that runs at this moment the kernel does not tell. */
+const NO_THREAD = 'running, or kept by libc for another thread';
+
+function creatorOf({ path, kind }: ProcMapping, holder: Holder | undefined): string {
+  const name = kind === 'sharedFile' ? path : 'without a name';
+  return holder === undefined ? name : `${holder.owner}: ${name}`;
+}
+
+function unexplainedName(area: ProcMapping, holder: Holder | undefined): string {
+  // A name that somebody gave it (PR_SET_VMA_ANON_NAME), or the kernel: [heap].
+  if (area.path !== '') return area.path;
+  return holder?.owner ?? 'mapped by nobody that was seen';
+}

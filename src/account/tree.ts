@@ -1,0 +1,79 @@
+/** What a node of the account stands for. */
+export type AccountKind =
+  | 'process'
+  | 'files'
+  | 'shared'
+  | 'thread-stacks'
+  | 'main-stack'
+  | 'kernel'
+  | 'profiler'
+  | 'devices'
+  | 'anonymous'
+  | 'allocators'
+  | 'unexplained'
+  | 'file'
+  | 'owner'
+  | 'thread'
+  | 'allocator'
+  // What is inside an allocator's memory.
+  | 'live'
+  | 'cached'
+  | 'retained'
+  | 'metadata'
+  | 'slack'
+  | 'unread';
+
+/**
+ * Sizes are bytes. A node's figures are the sums of its children's, and leaves have no page in common; only what is inside
+ * an allocator, where blocks share pages, is told by resident and swapped bytes alone.
+ */
+export interface AccountNode {
+  name: string;
+  kind: AccountKind;
+  /** Addresses that are mapped. */
+  bytes: number;
+  residentBytes: number;
+  swapBytes: number;
+  /** The part of `residentBytes` that is anonymous memory, copies of a file's pages included: RssAnon. */
+  anonymousBytes: number;
+  /** The part of `residentBytes` that huge pages map, where the kernel tells. */
+  hugePageBytes: number;
+  /** Pieces of the address space: the kernel's areas, cut where they belong to different owners. */
+  ranges: number;
+  children: AccountNode[];
+}
+
+export function emptyNode(kind: AccountKind, name: string): AccountNode {
+  return {
+    name,
+    kind,
+    bytes: 0,
+    residentBytes: 0,
+    swapBytes: 0,
+    anonymousBytes: 0,
+    hugePageBytes: 0,
+    ranges: 0,
+    children: [],
+  };
+}
+
+export function addTo(node: AccountNode, part: AccountNode): void {
+  node.bytes += part.bytes;
+  node.residentBytes += part.residentBytes;
+  node.swapBytes += part.swapBytes;
+  node.anonymousBytes += part.anonymousBytes;
+  node.hugePageBytes += part.hugePageBytes;
+  node.ranges += part.ranges;
+}
+
+/** A node over its children, largest first; its figures are their sums. */
+export function sumOf(kind: AccountKind, name: string, children: Iterable<AccountNode>): AccountNode {
+  const node = emptyNode(kind, name);
+  node.children = [...children].sort(bySize);
+  for (const child of node.children) addTo(node, child);
+  return node;
+}
+
+export function bySize(a: AccountNode, b: AccountNode): number {
+  return b.residentBytes + b.swapBytes - (a.residentBytes + a.swapBytes) || b.bytes - a.bytes;
+}

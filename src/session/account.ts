@@ -1,0 +1,140 @@
+import { type Account, takeAccount } from '../account/account.js';
+import { ALLOCATOR_READERS } from '../account/allocators/readers.js';
+import type { Claims } from '../account/claims.js';
+import { inferClaims } from '../account/inferred-claims.js';
+import type { ProcMapping } from '../account/maps.js';
+import { countedBytes } from '../account/reading.js';
+import { readThreadStacks } from '../account/thread-stacks.js';
+import { type Attribution, OWNER_NO_STACK } from '../ledger/attribution.js';
+import type { AccountReport, AccountUnexplained, Snapshot } from '../report/schema.js';
+import { OffheapError } from '../wire/error.js';
+import { type ProcessFacts, readCommand } from './process-facts.js';
+import { type OwnedBytes, sumByOwner } from './snapshot-mappings.js';
+
+export interface AccountSources {
+  /** The ledger's ranges as of now, all that was recorded taken in. */
+  claims: (areas: readonly ProcMapping[]) => Claims;
+  bytesPerMinute: (ownerKey: string) => number;
+}
+
+const UNCLAIMED: Attribution = {
+  owner: OWNER_NO_STACK,
+  path: null,
+  kind: 'unexplained',
+  caller: null,
+  enclosing: null,
+};
+
+/** The account of a running process that is recorded. Throws `PROCESS_MISSING` or `PROCESS_REFUSED`. */
+export function accountOf(
+  { pid, command }: Pick<ProcessFacts, 'pid' | 'command'>,
+  { claims, bytesPerMinute }: AccountSources,
+): AccountReport {
+  const account = takeAccount(pid, claims, { allocators: ALLOCATOR_READERS });
+  return reportOf(account, { pid, command, recorded: true, bytesPerMinute });
+}
+
+/**
+ * The account of any process, from what the kernel tells by itself: files, stacks, the program break; other anonymous memory
+ * is unexplained. Throws `PROCESS_MISSING` or `PROCESS_REFUSED`.
+ */
+export function accountUnrecorded(pid: number): AccountReport {
+  const claims = (areas: readonly ProcMapping[]) => inferClaims(areas, readThreadStacks(pid));
+  const account = takeAccount(pid, claims, { allocators: ALLOCATOR_READERS });
+  if (account.totals.totalBytes === 0) {
+    throw new OffheapError(
+      'PROCESS_MISSING',
+      `process ${pid} has no memory: it has ended, or is the kernel's own`,
+    );
+  }
+  return reportOf(account, { pid, command: readCommand(pid), recorded: false, bytesPerMinute: () => 0 });
+}
+
+/** What is left to say of a process that has ended: who held what when it was last looked at. */
+export function accountOfEnded({ process, takenAt, rss, owners, completeness }: Snapshot): AccountReport {
+  return {
+    schema: 'offheap.account/1',
+    process: { pid: process.pid, command: process.command, state: process.state },
+    takenAt,
+    recorded: true,
+    ...rss,
+    unexplainedBytes: completeness.unexplainedBytes,
+    owners,
+    unexplained: [],
+    tree: null,
+    outside: [],
+    differenceBytes: 0,
+    changedBytes: 0,
+    attempts: 0,
+    totalsFrom: 'status',
+    problems: ['the process has ended: its pages are gone, and owners are as they were last seen'],
+  };
+}
+
+function reportOf(
+  account: Account,
+  about: {
+    pid: number;
+    command: string[];
+    recorded: boolean;
+    bytesPerMinute: (ownerKey: string) => number;
+  },
+): AccountReport {
+  const { totals, reading: _, unexplained, ...figures } = account;
+  const takenAt = new Date();
+  const ranges = unexplained.map((range) => describe(range, takenAt.getTime()));
+  const unclaimed = ranges.filter((_, index) => unexplained[index]!.owner === null);
+  const owned = [...ownedBytes(account), ...unclaimed.map((range) => ({ ...range, attribution: UNCLAIMED }))];
+  return {
+    schema: 'offheap.account/1',
+    process: { pid: about.pid, command: about.command, state: 'running' },
+    takenAt: takenAt.toISOString(),
+    recorded: about.recorded,
+    ...totals,
+    ...figures,
+    owners: sumByOwner(owned, about.bytesPerMinute),
+    unexplained: ranges,
+  };
+}
+
+/** What each holder has of memory that is no file's, without access apart. */
+function ownedBytes({ reading: { areas, claims, pieces, pageBytes } }: Account): OwnedBytes[] {
+  const rows: (OwnedBytes & { mappings: number })[] = claims.holders.flatMap((attribution) =>
+    [false, true].map((reserved) => ({ attribution, reserved, bytes: 0, residentBytes: 0, mappings: 0 })),
+  );
+  for (let claim = 0; claim < claims.holderOf.length; claim++) {
+    const row = rows[2 * claims.holderOf[claim]! + claims.reserved[claim]!]!;
+    row.mappings++;
+    row.bytes += claims.bounds[2 * claim + 1]! - claims.bounds[2 * claim]!;
+  }
+  for (let piece = 0; piece < pieces.length; piece++) {
+    const claim = pieces.claim[piece]!;
+    if (claim < 0) continue;
+    const row = rows[2 * claims.holderOf[claim]! + claims.reserved[claim]!]!;
+    row.residentBytes += countedBytes(areas[pieces.area[piece]!]!, pageBytes, piece);
+  }
+  return rows.filter(({ mappings }, index) => mappings > 0 && !claims.holders[index >> 1]!.isFile);
+}
+
+function describe(range: Account['unexplained'][number], nowMs: number): AccountUnexplained {
+  const { start, end, residentBytes, swapBytes, protection, owner, mappedAtMs, below, above } = range;
+  const isDated = mappedAtMs !== null && Number.isFinite(mappedAtMs);
+  return {
+    start: `0x${start.toString(16)}`,
+    bytes: end - start,
+    residentBytes,
+    swapBytes,
+    protection,
+    owner: owner ?? UNCLAIMED.owner,
+    kind: UNCLAIMED.kind,
+    operation: 'none',
+    enclosing: null,
+    threadId: 0,
+    mappedAt: new Date(isDated ? mappedAtMs : nowMs).toISOString(),
+    ageSeconds: isDated ? Math.max(0, Math.round((nowMs - mappedAtMs) / 1000)) : null,
+    reserved: protection.startsWith('---'),
+    stack: 0,
+    below,
+    above,
+  };
+}
