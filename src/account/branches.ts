@@ -8,7 +8,7 @@ import { CATEGORIES, type Category, categoryOf } from './category.js';
 import type { Holder } from './claims.js';
 import type { ProcMapping } from './maps.js';
 import { ANONYMOUS, FILE, HUGE, PAGE_COLUMNS, SWAP } from './pages.js';
-import { holdsNoAnonymous, isCountedApart, type Reading } from './reading.js';
+import type { Reading } from './reading.js';
 import type { ThreadStack } from './thread-stacks.js';
 import { type AccountNode, addTo, emptyNode, sumOf } from './tree.js';
 
@@ -35,37 +35,22 @@ export class Branches {
     const holder = claim < 0 ? undefined : claims.holders[claims.holderOf[claim]!];
     const start = pieces.bounds[2 * piece]!;
     const end = pieces.bounds[2 * piece + 1]!;
-    const at = piece * PAGE_COLUMNS;
-    const isApart = isCountedApart(area);
-    if (isApart)
-      this.#addOutside(
-        'explicit huge pages',
-        end - start,
-        pageBytes[at + ANONYMOUS]! + pageBytes[at + FILE]!,
-      );
-    const isForeign = !isApart && holdsNoAnonymous(area);
-    if (isForeign && pageBytes[at + ANONYMOUS]! > 0) {
-      const name = area.kind === 'kernel' ? 'made by the kernel' : area.path;
-      this.#addOutside(name, end - start, pageBytes[at + ANONYMOUS]!);
-    }
+    const outsideBytes = this.reading.outsideBytes[piece]!;
+    if (outsideBytes > 0) this.#addOutside(area, end - start, outsideBytes);
 
+    const at = piece * PAGE_COLUMNS;
+    const residentBytes = pageBytes[at + ANONYMOUS]! + pageBytes[at + FILE]!;
+    const swapBytes = pageBytes[at + SWAP]!;
     const { leaf, category } = this.#leafOf(area, holder, claim);
     leaf.bytes += end - start;
     leaf.ranges++;
-    if (isApart) return;
-    const anonymous = isForeign ? 0 : pageBytes[at + ANONYMOUS]!;
-    leaf.residentBytes += anonymous + pageBytes[at + FILE]!;
-    leaf.anonymousBytes += anonymous;
-    leaf.swapBytes += pageBytes[at + SWAP]!;
-    if (!isForeign) leaf.hugePageBytes += pageBytes[at + HUGE]!;
+    leaf.residentBytes += residentBytes;
+    leaf.anonymousBytes += pageBytes[at + ANONYMOUS]!;
+    leaf.swapBytes += swapBytes;
+    leaf.hugePageBytes += pageBytes[at + HUGE]!;
     if (category === 'unexplained') this.unexplained.push(piece);
     if (category === 'allocators') {
-      this.#allocators.get(leaf)!.ranges.push({
-        start,
-        end,
-        residentBytes: anonymous + pageBytes[at + FILE]!,
-        swapBytes: pageBytes[at + SWAP]!,
-      });
+      this.#allocators.get(leaf)!.ranges.push({ start, end, residentBytes, swapBytes });
     }
   }
 
@@ -160,7 +145,13 @@ export class Branches {
     return leaf;
   }
 
-  #addOutside(name: string, bytes: number, residentBytes: number): void {
+  #addOutside({ kind, path, pageBytes }: ProcMapping, bytes: number, residentBytes: number): void {
+    const name =
+      pageBytes > 4096
+        ? 'explicit huge pages'
+        : kind === 'kernel'
+          ? CATEGORIES.kernel
+          : path || 'device memory';
     const node = this.#outside.get(name) ?? emptyNode('devices', name);
     this.#outside.set(name, node);
     node.bytes += bytes;

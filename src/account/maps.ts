@@ -1,6 +1,6 @@
 import { ADDRESS_LIMIT } from '../ledger/memory-abi.js';
 import { type MappingColumns, mappings } from '../wire/addon.js';
-import { readProcessFile } from './process-file.js';
+import { asked, readProcessFile } from './process-file.js';
 
 /** Bytes [start, end). */
 export interface Range {
@@ -119,7 +119,7 @@ export type MapsWay = 'query' | 'text';
  * was not waited for. Throws `PROCESS_MISSING` or `PROCESS_REFUSED`.
  */
 export function readMaps(pid: number, way: MapsWay = 'query'): ProcMapping[] {
-  const columns = way === 'query' ? mappings(pid) : null;
+  const columns = way === 'query' ? asked(pid, () => mappings(pid)) : null;
   if (columns !== null) return fromColumns(columns);
   return parseMaps(readProcessFile(pid, 'maps')).filter(({ end }) => end <= ADDRESS_LIMIT);
 }

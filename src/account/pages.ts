@@ -1,4 +1,5 @@
 import { pageBytes } from '../wire/addon.js';
+import { asked } from './process-file.js';
 
 /** How the kernel is asked for pages; entries are there on every kernel. */
 export type PagesWay = 'scan' | 'entries';
@@ -22,5 +23,5 @@ export const PAGE_COLUMNS = 4;
  * `PROCESS_REFUSED`; a process that ends meanwhile has nothing resident.
  */
 export function readPages(pid: number, bounds: Float64Array, way: PagesWay = 'scan'): PageColumns {
-  return pageBytes(pid, bounds, way === 'entries');
+  return asked(pid, () => pageBytes(pid, bounds, way === 'entries'));
 }

@@ -12,8 +12,18 @@ export function readProcessFile(pid: number, name: string): string {
   }
 }
 
+/** Asks the kernel by the addon; a refusal says what is missing. */
+export function asked<T>(pid: number, ask: () => T): T {
+  try {
+    return ask();
+  } catch (error) {
+    if (!(error instanceof OffheapError) || error.code !== 'PROCESS_REFUSED') throw error;
+    throw new OffheapError(error.code, refusal(pid));
+  }
+}
+
 /** What is missing to examine a process's memory: the kernel asks for the same user, or for a capability. */
-export function refusal(pid: number): string {
+function refusal(pid: number): string {
   const owner = statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
   const own = process.getuid?.();
   // A program with set-uid or file capabilities, or one that asked for it (PR_SET_DUMPABLE), belongs to root in /proc.

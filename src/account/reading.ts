@@ -1,6 +1,6 @@
 import type { Claims } from './claims.js';
 import { type MapsWay, type ProcMapping, readMaps } from './maps.js';
-import { ANONYMOUS, FILE, PAGE_COLUMNS, type PagesWay, readPages, SWAP } from './pages.js';
+import { ANONYMOUS, FILE, HUGE, PAGE_COLUMNS, type PagesWay, readPages, SWAP } from './pages.js';
 import { cutAtClaims, type Pieces } from './pieces.js';
 import { type MemoryTotals, memoryTotals, rollupTotals } from './rollup.js';
 
@@ -15,8 +15,10 @@ export interface Reading {
   areas: ProcMapping[];
   claims: Claims;
   pieces: Pieces;
-  /** `PAGE_COLUMNS` for each piece. */
+  /** `PAGE_COLUMNS` for each piece, of pages that the kernel counts as resident or swapped. */
   pageBytes: Float64Array;
+  /** For each piece: what is in memory and not counted, explicit huge pages and memory of devices. */
+  outsideBytes: Float64Array;
   /** What the pages must add up to. */
   totals: MemoryTotals;
   totalsFrom: 'status' | 'smaps_rollup';
@@ -64,21 +66,23 @@ function readOnce(pid: number, claimsNow: (areas: readonly ProcMapping[]) => Cla
   const { bytes, betweenBytes } = readPages(pid, pieces.bounds, pages);
   const totals = memoryTotals(pid);
 
+  const outsideBytes = new Float64Array(pieces.length);
   let found = 0;
   let unclaimedBytes = 0;
-  for (let i = 0; i < pieces.length; i++) {
-    const counted = countedBytes(areas[pieces.area[i]!]!, bytes, i);
+  for (let piece = 0; piece < pieces.length; piece++) {
+    const area = areas[pieces.area[piece]!]!;
+    outsideBytes[piece] = takeOutUncounted(area, bytes, piece);
+    const counted = countedBytes(bytes, piece);
     found += counted;
-    if (counted > 0 && pieces.claim[i] === -1 && claims.holders.length > 0) {
-      const { kind } = areas[pieces.area[i]!]!;
-      if (kind === 'anonymous' || kind === 'sharedAnonymous') unclaimedBytes += counted;
-    }
+    const isMemory = area.kind === 'anonymous' || area.kind === 'sharedAnonymous';
+    if (isMemory && pieces.claim[piece] === -1) unclaimedBytes += counted;
   }
   const reading: Reading = {
     areas,
     claims,
     pieces,
     pageBytes: bytes,
+    outsideBytes,
     totals,
     totalsFrom: 'status',
     differenceBytes: totals.totalBytes + totals.swapBytes - found,
@@ -88,22 +92,37 @@ function readOnce(pid: number, claimsNow: (areas: readonly ProcMapping[]) => Cla
   return { reading, betweenBytes, unclaimedBytes };
 }
 
-/** Whether the kernel counts an area's pages elsewhere than in the resident size: explicit huge pages. */
-export function isCountedApart({ pageBytes }: ProcMapping): boolean {
-  return pageBytes > 4096;
-}
-
-/** Memory in which no page can be anonymous: one that looks so is a device's or the kernel's own, and not counted. */
-export function holdsNoAnonymous({ kind, shared }: ProcMapping): boolean {
-  return shared || kind === 'kernel';
+/** Takes out of a piece's columns what looks resident and is not counted; returns what of that is memory all the same. */
+function takeOutUncounted(
+  { kind, shared, pageBytes }: ProcMapping,
+  bytes: Float64Array,
+  piece: number,
+): number {
+  const at = piece * PAGE_COLUMNS;
+  // Explicit huge pages are counted apart.
+  if (pageBytes > 4096) {
+    const heldBytes = bytes[at + ANONYMOUS]! + bytes[at + FILE]!;
+    bytes.fill(0, at, at + PAGE_COLUMNS);
+    return heldBytes;
+  }
+  // In shared memory no page is anonymous: one that looks so is a device's, or the kernel's own.
+  if (shared || kind === 'kernel') {
+    const foreignBytes = bytes[at + ANONYMOUS]!;
+    bytes[at + ANONYMOUS] = 0;
+    return foreignBytes;
+  }
+  // And in anonymous memory none is a file's: one that looks so is the huge page of zeros, which all share.
+  if (kind === 'anonymous' && bytes[at + FILE]! > 0) {
+    bytes[at + HUGE] = Math.max(0, bytes[at + HUGE]! - bytes[at + FILE]!);
+    bytes[at + FILE] = 0;
+  }
+  return 0;
 }
 
 /** What the kernel counts of a piece as resident or swapped. */
-export function countedBytes(area: ProcMapping, pageBytes: Float64Array, piece: number): number {
-  if (isCountedApart(area)) return 0;
+export function countedBytes(pageBytes: Float64Array, piece: number): number {
   const at = piece * PAGE_COLUMNS;
-  const anonymous = holdsNoAnonymous(area) ? 0 : pageBytes[at + ANONYMOUS]!;
-  return anonymous + pageBytes[at + FILE]! + pageBytes[at + SWAP]!;
+  return pageBytes[at + ANONYMOUS]! + pageBytes[at + FILE]! + pageBytes[at + SWAP]!;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { residency } from '../wire/addon.js';
 import type { Range } from './maps.js';
+import { asked } from './process-file.js';
 
 /** What of a range is in memory and what is in swap. Shared memory in swap is not seen. */
 export interface Residency {
@@ -14,7 +15,7 @@ export function measureResidency(pid: number, ranges: readonly Range[]): Residen
     bounds[2 * index] = range.start;
     bounds[2 * index + 1] = range.end;
   });
-  const measured = residency(pid, bounds);
+  const measured = asked(pid, () => residency(pid, bounds));
   return ranges.map((_, index) => ({
     residentBytes: measured[2 * index]!,
     swapBytes: measured[2 * index + 1]!,

@@ -29,7 +29,7 @@ export function unexplainedRanges(reading: Reading, unexplained: readonly number
     const at = piece * PAGE_COLUMNS;
     const start = pieces.bounds[2 * piece]!;
     const end = pieces.bounds[2 * piece + 1]!;
-    const residentBytes = (area.shared ? 0 : pageBytes[at + ANONYMOUS]!) + pageBytes[at + FILE]!;
+    const residentBytes = pageBytes[at + ANONYMOUS]! + pageBytes[at + FILE]!;
     const swapBytes = pageBytes[at + SWAP]!;
     const protection = protectionOf(area);
     const claim = pieces.claim[piece]!;

@@ -4,8 +4,10 @@ import type { Claims } from '../account/claims.js';
 import { inferClaims } from '../account/inferred-claims.js';
 import type { ProcMapping } from '../account/maps.js';
 import { countedBytes } from '../account/reading.js';
+import { memoryTotals } from '../account/rollup.js';
 import { readThreadStacks } from '../account/thread-stacks.js';
 import { type Attribution, OWNER_NO_STACK } from '../ledger/attribution.js';
+import { formatBytes } from '../report/bytes.js';
 import type { AccountReport, AccountUnexplained, Snapshot } from '../report/schema.js';
 import { OffheapError } from '../wire/error.js';
 import { type ProcessFacts, readCommand } from './process-facts.js';
@@ -30,7 +32,8 @@ export function accountOf(
   { pid, command }: Pick<ProcessFacts, 'pid' | 'command'>,
   { claims, bytesPerMinute }: AccountSources,
 ): AccountReport {
-  const account = takeAccount(pid, claims, { allocators: ALLOCATOR_READERS });
+  const account = takeReadable(pid, claims);
+  if (account.totals.totalBytes === 0) throw withoutMemory(pid);
   return reportOf(account, { pid, command, recorded: true, bytesPerMinute });
 }
 
@@ -40,14 +43,28 @@ export function accountOf(
  */
 export function accountUnrecorded(pid: number): AccountReport {
   const claims = (areas: readonly ProcMapping[]) => inferClaims(areas, readThreadStacks(pid));
-  const account = takeAccount(pid, claims, { allocators: ALLOCATOR_READERS });
-  if (account.totals.totalBytes === 0) {
-    throw new OffheapError(
-      'PROCESS_MISSING',
-      `process ${pid} has no memory: it has ended, or is the kernel's own`,
-    );
-  }
+  const account = takeReadable(pid, claims);
+  if (account.totals.totalBytes === 0) throw withoutMemory(pid);
   return reportOf(account, { pid, command: readCommand(pid), recorded: false, bytesPerMinute: () => 0 });
+}
+
+function withoutMemory(pid: number): OffheapError {
+  return new OffheapError(
+    'PROCESS_MISSING',
+    `process ${pid} has no memory: it has ended, or is the kernel's own`,
+  );
+}
+
+/** Where /proc may not be read, its totals still are anybody's to know. */
+function takeReadable(pid: number, claims: AccountSources['claims']): Account {
+  try {
+    return takeAccount(pid, claims, { allocators: ALLOCATOR_READERS });
+  } catch (error) {
+    if (!(error instanceof OffheapError) || error.code !== 'PROCESS_REFUSED') throw error;
+    const { totalBytes, anonymousBytes, swapBytes } = memoryTotals(pid);
+    const known = `resident ${formatBytes(totalBytes)}, anonymous ${formatBytes(anonymousBytes)}, swapped ${formatBytes(swapBytes)}`;
+    throw new OffheapError(error.code, `${error.message}; known without: ${known}`);
+  }
 }
 
 /** What is left to say of a process that has ended: who held what when it was last looked at. */
@@ -98,7 +115,7 @@ function reportOf(
 }
 
 /** What each holder has of memory that is no file's, without access apart. */
-function ownedBytes({ reading: { areas, claims, pieces, pageBytes } }: Account): OwnedBytes[] {
+function ownedBytes({ reading: { claims, pieces, pageBytes } }: Account): OwnedBytes[] {
   const rows: (OwnedBytes & { mappings: number })[] = claims.holders.flatMap((attribution) =>
     [false, true].map((reserved) => ({ attribution, reserved, bytes: 0, residentBytes: 0, mappings: 0 })),
   );
@@ -111,7 +128,7 @@ function ownedBytes({ reading: { areas, claims, pieces, pageBytes } }: Account):
     const claim = pieces.claim[piece]!;
     if (claim < 0) continue;
     const row = rows[2 * claims.holderOf[claim]! + claims.reserved[claim]!]!;
-    row.residentBytes += countedBytes(areas[pieces.area[piece]!]!, pageBytes, piece);
+    row.residentBytes += countedBytes(pageBytes, piece);
   }
   return rows.filter(({ mappings }, index) => mappings > 0 && !claims.holders[index >> 1]!.isFile);
 }

@@ -205,13 +205,19 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     if (program === undefined || this.#ended !== undefined || !this.#facts.isRunning()) {
       return accountOfEnded(this.snapshot());
     }
-    return accountOf(this.#facts, {
-      claims: () => {
-        for (let polls = 0; polls < MOST_POLLS && this.poll() > 0; polls++);
-        return claimsOf(program.recording, program.attributions, this.#facts);
-      },
-      bytesPerMinute: (key) => program.growth.bytesPerMinute(key),
-    });
+    try {
+      return accountOf(this.#facts, {
+        claims: () => {
+          for (let polls = 0; polls < MOST_POLLS && this.poll() > 0; polls++);
+          return claimsOf(program.recording, program.attributions, this.#facts);
+        },
+        bytesPerMinute: (key) => program.growth.bytesPerMinute(key),
+      });
+    } catch (error) {
+      // It ended while it was read.
+      if (!(error instanceof OffheapError) || error.code !== 'PROCESS_MISSING') throw error;
+      return accountOfEnded(this.snapshot());
+    }
   }
 
   mark(): Snapshot {

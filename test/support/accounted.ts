@@ -1,0 +1,96 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { processStatus } from '../../src/drain/process-identity.js';
+import type { AccountReport } from '../../src/report/schema.js';
+import { attach } from '../../src/session/attach.js';
+import type { Session } from '../../src/session/session.js';
+import { shimPath } from '../../src/session/shim.js';
+import { OffheapError } from '../../src/wire/error.js';
+
+const APPEARS_WITHIN_MS = 20_000;
+
+/** A command under the shim and a session that watches it. Both end with the test. */
+export class AccountedTarget implements AsyncDisposable {
+  private constructor(
+    readonly session: Session,
+    private readonly child: ChildProcess,
+    private readonly closed: Promise<unknown>,
+    private readonly directory: string,
+  ) {}
+
+  static async start(
+    [command, ...args]: readonly string[],
+    { preload = [] as string[], env = {} as Record<string, string> } = {},
+  ): Promise<AccountedTarget> {
+    const directory = mkdtempSync('/dev/shm/offheap-test-');
+    chmodSync(directory, 0o700);
+    const child = spawn(command!, args, {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: {
+        ...process.env,
+        LD_PRELOAD: [shimPath(), ...preload].join(':'),
+        OFFHEAP_DIR: directory,
+        ...env,
+      },
+    });
+    child.stdout!.resume();
+    const closed = once(child, 'close');
+    const limit = performance.now() + APPEARS_WITHIN_MS;
+    for (;;) {
+      try {
+        return new AccountedTarget(await attach(child.pid!, { dir: directory }), child, closed, directory);
+      } catch (error) {
+        const isEarly =
+          error instanceof OffheapError && ['NO_CHANNEL', 'CHANNEL_STARTING'].includes(error.code);
+        if (!isEarly || performance.now() > limit) throw error;
+        await sleep(1);
+      }
+    }
+  }
+
+  get pid(): number {
+    return this.child.pid!;
+  }
+
+  get running(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  /** The account while the target runs on. */
+  account(): AccountReport {
+    return this.session.account();
+  }
+
+  /** The account while all threads are stopped, wherever they are; undefined where it has ended. */
+  async accountPaused(): Promise<AccountReport | undefined> {
+    this.child.kill('SIGSTOP');
+    try {
+      for (;;) {
+        if (!this.running) return undefined;
+        const states = readdirSync(`/proc/${this.pid}/task`).map(
+          (task) => processStatus(Number(task))?.state,
+        );
+        if (states.every((state) => state === 'T')) return this.session.account();
+        if (states.every((state) => state === undefined || state === 'Z')) return undefined;
+        await sleep(1);
+      }
+    } finally {
+      this.child.kill('SIGCONT');
+    }
+  }
+
+  /** Lets it end by itself: its standard input is at its end. */
+  async finish(): Promise<void> {
+    this.child.stdin!.end();
+    await this.closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.child.kill('SIGKILL');
+    await this.closed;
+    await this.session.close();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
