@@ -1,5 +1,5 @@
-// Builds and runs the native unit tests (test/native/CMakeLists.txt): plain, under sanitizers, and the unwinder's
-// fuzzer on its corpus. Quiet about what passes, the whole log of what fails. The totals go to
+// Builds and runs the native unit tests (test/native/CMakeLists.txt): plain, under sanitizers, and the fuzzers of the
+// unwinder and of the channel's readers on their corpora. Quiet about what passes, the whole log of what fails. The totals go to
 // build/native-tests/summary.json. With OFFHEAP_CI_NO_SKIPS=1 a skip is a failure.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,9 +9,14 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const output = join(root, 'build', 'native-tests');
-const corpus = join(root, 'test', 'native', 'unwind', 'corpus');
 const PROGRAM_LIMIT_MS = 300_000;
 const FUZZER_RUNS = 50_000;
+
+/** Each has a corpus beside its source. */
+const FUZZERS = [
+  { target: 'unwind_fuzzer', folder: 'unwind' },
+  { target: 'channel_fuzzer', folder: 'channel' },
+];
 
 const ALL_VARIANTS = [
   { name: 'plain', sanitize: '', targets: ['unit_tests', 'unwind_tests', 'addon_tests'] },
@@ -21,7 +26,12 @@ const ALL_VARIANTS = [
     targets: ['unit_tests', 'unwind_tests', 'addon_tests'],
   },
   { name: 'thread', sanitize: 'thread', targets: ['unit_tests', 'addon_tests'] },
-  { name: 'fuzz', sanitize: 'address,undefined', targets: ['unwind_fuzzer'], compiler: 'clang++' },
+  {
+    name: 'fuzz',
+    sanitize: 'address,undefined',
+    targets: FUZZERS.map(({ target }) => target),
+    compiler: 'clang++',
+  },
 ];
 
 // Under sanitizers the tests take minutes to build and run: for CI, and for who asks.
@@ -73,7 +83,7 @@ async function build({ name, sanitize, targets, compiler }) {
   ]);
   if (configured.status !== 0) return { folder, failure: configured.log };
   const lacking = readFileSync(join(folder, 'lacking.txt'), 'utf8').split('\n').filter(Boolean);
-  if (lacking.some((line) => line.includes('GoogleTest')) && !targets.includes('unwind_fuzzer')) {
+  if (lacking.some((line) => line.includes('GoogleTest')) && !targets.includes(FUZZERS[0].target)) {
     return { folder, failure: null, lacking, programs: [] };
   }
   const built = await run('cmake', [
@@ -139,6 +149,8 @@ function withoutPasses(log) {
 
 /** One pass over the corpus and a fixed number of mutations from a fixed seed. */
 async function runFuzzer(program, variant) {
+  const { folder } = FUZZERS.find(({ target }) => program.endsWith(target));
+  const corpus = join(root, 'test', 'native', folder, 'corpus');
   const scratch = mkdtempSync(join(tmpdir(), 'offheap-fuzz-'));
   const { status, log } = await run(program, [
     ...[`-runs=${FUZZER_RUNS}`, '-seed=1', '-timeout=20', `-artifact_prefix=${scratch}/`, scratch, corpus],

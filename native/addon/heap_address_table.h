@@ -75,9 +75,10 @@ class AddressTable {
 
     // Inlined by force: gcc takes a function that only prefetches for one without effect, and drops the call.
     [[gnu::always_inline]] void prefetch(uint64_t key) const {
-        const Entry* const at = entries_ + home(key << kOrderShift);
-        __builtin_prefetch(at, 1);
-        __builtin_prefetch(at + 2, 1);
+        // As a number: an empty table has no entries for a pointer to be among.
+        const uint64_t at = reinterpret_cast<uint64_t>(entries_) + home(key << kOrderShift) * sizeof(Entry);
+        __builtin_prefetch(reinterpret_cast<const void*>(at), 1);
+        __builtin_prefetch(reinterpret_cast<const void*>(at + 2 * sizeof(Entry)), 1);
     }
 
     template <typename Visit>
