@@ -1,9 +1,10 @@
 // What `require('offheap.node')` gives: layout(), Channel, Heap, residency(), pageBytes(), mappings(),
-// clock().
+// glibcHeaps(), clock().
 #include <napi.h>
 
 #include "native/addon/channel_object.h"
 #include "native/addon/clock.h"
+#include "native/addon/glibc_heap_object.h"
 #include "native/addon/heap_object.h"
 #include "native/addon/kernel_view.h"
 #include "native/addon/layout_data.h"
@@ -28,6 +29,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
     exports.Set("residency", Napi::Function::New(env, residency, "residency"));
     exports.Set("pageBytes", Napi::Function::New(env, page_bytes, "pageBytes"));
     exports.Set("mappings", Napi::Function::New(env, mappings, "mappings"));
+    exports.Set("glibcHeaps", Napi::Function::New(env, glibc_heaps, "glibcHeaps"));
     exports.Set("clock", Napi::Function::New(env, clock, "clock"));
     return exports;
 }

@@ -94,6 +94,16 @@ export interface MappingColumns {
   texts: string[];
 }
 
+/** glibc's heaps as columns; src/account/allocators/glibc.ts names them. */
+export interface NativeGlibcHeaps {
+  /** Twelve numbers for each heap. */
+  heaps: Float64Array;
+  /** Whole free pages, `[start, end, …]`, in the order of the heaps. */
+  retained: Float64Array;
+  /** Heaps that could not be read, `[start, end, …]`. */
+  unread: Float64Array;
+}
+
 interface Addon {
   layout(): Layout;
   Channel: new (path: string) => NativeChannel;
@@ -101,6 +111,7 @@ interface Addon {
   residency(pid: number, ranges: Float64Array, readEntries?: boolean): Float64Array;
   pageBytes(pid: number, ranges: Float64Array, readEntries?: boolean): SortedPages;
   mappings(pid: number): MappingColumns | null;
+  glibcHeaps(pid: number, main: Float64Array, anonymous: Float64Array): NativeGlibcHeaps;
   clock(): ClockSample;
 }
 
@@ -166,4 +177,13 @@ export function pageBytes(pid: number, ranges: Float64Array, readEntries = false
 /** Asks the kernel for each mapping (PROCMAP_QUERY); null where it can't be asked so (before Linux 6.11). Throws as `residency` does. */
 export function mappings(pid: number): MappingColumns | null {
   return native(() => addon.mappings(pid));
+}
+
+/**
+ * Reads glibc's heaps in the memory of a process: the one whose end is the program break lies in `main`, arenas' heaps
+ * and mapped blocks somewhere in `anonymous`; ranges are `[start, end, …]`. Throws `PROCESS_MISSING` or
+ * `PROCESS_REFUSED`.
+ */
+export function glibcHeaps(pid: number, main: Float64Array, anonymous: Float64Array): NativeGlibcHeaps {
+  return native(() => addon.glibcHeaps(pid, main, anonymous));
 }

@@ -1,0 +1,52 @@
+// The memory in which glibc's heaps lie: another process's, or hand-made in tests.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vector>
+
+namespace offheap::addon {
+
+class HeapMemory {
+  public:
+    virtual ~HeapMemory() = default;
+
+    // Copies bytes whatever it takes; false where they can't be read.
+    virtual bool read(uint64_t address, void* into, size_t bytes) = 0;
+
+    // Copies the pages of [address, address + bytes) that are in memory; zeros stand for the others.
+    virtual void read_resident(uint64_t address, uint8_t* into, size_t bytes) = 0;
+
+    // Copies the first `bytes_each` of each of `pages` pages from `address` on, as `read_resident` does.
+    virtual void read_page_starts(uint64_t address, size_t pages, uint8_t* into, size_t bytes_each) = 0;
+};
+
+// Memory of a running process. Nothing in it changes by being looked at: `read_resident` leaves pages that
+// are swapped out or were never touched as they are, where plain reading would bring them in or map the zero
+// page.
+class ProcessHeapMemory final : public HeapMemory {
+  public:
+    explicit ProcessHeapMemory(int process_id);
+    ProcessHeapMemory(const ProcessHeapMemory&) = delete;
+    ProcessHeapMemory& operator=(const ProcessHeapMemory&) = delete;
+    ~ProcessHeapMemory() override;
+
+    // Why the process can't be read: ESRCH, it has ended; EPERM, it is not ours to examine; else 0.
+    int refusal() const { return refusal_; }
+
+    bool read(uint64_t address, void* into, size_t bytes) override;
+    void read_resident(uint64_t address, uint8_t* into, size_t bytes) override;
+    void read_page_starts(uint64_t address, size_t pages, uint8_t* into, size_t bytes_each) override;
+
+  private:
+    void load_entries(uint64_t first_page, uint64_t pages);
+    bool is_resident(uint64_t index) const;
+
+    int process_id_;
+    int page_map_;
+    int refusal_ = 0;
+    std::vector<uint64_t> entries_;
+};
+
+}  // namespace offheap::addon

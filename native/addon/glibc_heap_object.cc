@@ -1,0 +1,88 @@
+#include "native/addon/glibc_heap_object.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <string>
+#include <vector>
+
+#include "native/addon/glibc_heap.h"
+
+namespace offheap::addon {
+namespace {
+
+bool is_ranges(const Napi::Value& value) {
+    return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_float64_array;
+}
+
+std::vector<AddressRange> ranges_of(const Napi::Value& value) {
+    const auto bounds = value.As<Napi::Float64Array>();
+    std::vector<AddressRange> ranges;
+    for (size_t i = 0; i + 1 < bounds.ElementLength(); i += 2) {
+        // Written so that NaN fails the test: casting it to an integer would be undefined.
+        if (!(bounds[i] >= 0 && bounds[i + 1] > bounds[i] && bounds[i + 1] < 0x1p53)) continue;
+        ranges.push_back({static_cast<uint64_t>(bounds[i]), static_cast<uint64_t>(bounds[i + 1])});
+    }
+    return ranges;
+}
+
+Napi::Float64Array numbers(Napi::Env env, const std::vector<double>& values) {
+    auto array = Napi::Float64Array::New(env, values.size());
+    for (size_t i = 0; i < values.size(); ++i) array[i] = values[i];
+    return array;
+}
+
+void add_range(std::vector<double>& values, const AddressRange& range) {
+    values.push_back(static_cast<double>(range.start));
+    values.push_back(static_cast<double>(range.end));
+}
+
+Napi::Object to_object(Napi::Env env, const GlibcHeaps& found) {
+    std::vector<double> heaps;
+    std::vector<double> retained;
+    std::vector<double> unread;
+    for (const GlibcHeap& heap : found.heaps) {
+        const HeapFigures& figures = heap.figures;
+        heaps.push_back(static_cast<double>(heap.kind));
+        add_range(heaps, heap.range);
+        for (const uint64_t figure :
+             {heap.arena, figures.chunks, figures.in_use_chunks, figures.in_use_bytes, figures.free_bytes,
+              figures.top_bytes, figures.metadata_bytes, figures.foreign_bytes,
+              static_cast<uint64_t>(figures.retained.size())}) {
+            heaps.push_back(static_cast<double>(figure));
+        }
+        for (const AddressRange& pages : figures.retained) add_range(retained, pages);
+    }
+    for (const AddressRange& range : found.unread) add_range(unread, range);
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("heaps", numbers(env, heaps));
+    result.Set("retained", numbers(env, retained));
+    result.Set("unread", numbers(env, unread));
+    return result;
+}
+
+}  // namespace
+
+Napi::Value glibc_heaps(const Napi::CallbackInfo& info) {
+    Napi::Env env = info.Env();
+    if (!info[0].IsNumber() || !is_ranges(info[1]) || !is_ranges(info[2])) {
+        Napi::TypeError::New(env, "glibcHeaps(pid, main, anonymous): a number and two Float64Arrays")
+            .ThrowAsJavaScriptException();
+        return env.Undefined();
+    }
+    const int process_id = info[0].As<Napi::Number>().Int32Value();
+    ProcessHeapMemory memory(process_id);
+    if (memory.refusal() != 0) {
+        Napi::Error error = Napi::Error::New(env, "the memory of process " + std::to_string(process_id) +
+                                                      " can't be read: " + strerror(memory.refusal()));
+        error.Set("code", memory.refusal() == ESRCH ? "PROCESS_MISSING" : "PROCESS_REFUSED");
+        error.ThrowAsJavaScriptException();
+        return env.Undefined();
+    }
+    GlibcHeaps found;
+    for (const AddressRange& range : ranges_of(info[1])) read_main_heap(memory, range, found);
+    for (const AddressRange& range : ranges_of(info[2])) read_anonymous_heaps(memory, range, found);
+    return to_object(env, found);
+}
+
+}  // namespace offheap::addon
