@@ -7,8 +7,6 @@ const NOTABLE_BYTES_PER_MINUTE = 10e6;
 
 /** Tells a session's listeners what a new snapshot shows. */
 export class NotableChanges {
-  #unexplainedBytes = 0;
-
   constructor(private readonly session: EventEmitter<SessionEvents>) {}
 
   tell(snapshot: Snapshot): void {
@@ -16,13 +14,5 @@ export class NotableChanges {
     for (const owner of snapshot.owners) {
       if (owner.growthBytesPerMinute >= NOTABLE_BYTES_PER_MINUTE) this.session.emit('growth', owner);
     }
-    const { unexplainedBytes } = snapshot.completeness;
-    if (unexplainedBytes > this.#unexplainedBytes) {
-      this.session.emit('gap', {
-        reason: 'some ranges were mapped by nobody that was seen',
-        bytes: unexplainedBytes,
-      });
-    }
-    this.#unexplainedBytes = unexplainedBytes;
   }
 }

@@ -16,6 +16,7 @@ import { Programs } from './programs.js';
 import type { ProcessRecording, RecordingOptions } from './recording.js';
 import { ResidencySampler } from './residency-sampler.js';
 import { SampleTimer } from './sample-timer.js';
+import { SelfAudit } from './self-audit.js';
 import type {
   FlamegraphOptions,
   HeapView,
@@ -50,6 +51,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
   #poller: Poller | undefined;
   readonly #timer: SampleTimer;
   readonly #residency: ResidencySampler;
+  readonly #audit: SelfAudit;
   #mark: Snapshot | undefined;
   #ended: Ended | undefined;
   #problem: string | undefined;
@@ -68,6 +70,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
       onGap: (reason) => void this.emit('gap', { reason, bytes: 0 }),
     });
     this.#residency = new ResidencySampler(facts);
+    this.#audit = new SelfAudit(facts, (gap) => void this.emit('gap', gap));
     this.#timer = new SampleTimer(() => this.#sample(), options.intervalMs ?? INTERVAL_MS);
     this.heap = heapView(this);
     this.ledger = {
@@ -256,6 +259,8 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
   #sample(): void {
     const program = this.#programs.present;
     if (program === undefined || this.#ended !== undefined) return;
+    this.poll();
+    this.#audit.check(program.recording);
     this.#residency.sample(program.recording.ledger);
     program.sampleGrowth();
     // A whole snapshot is made only for those who want it: with 100,000 mappings it is work.
