@@ -18,7 +18,10 @@ export class Branches {
   readonly unexplained: number[] = [];
   readonly #leaves = new Map<Category, Map<string | number, AccountNode>>();
   readonly #outside = new Map<string, AccountNode>();
-  readonly #allocators = new Map<AccountNode, { memory: AllocatorMemory; ranges: AllocatorRange[] }>();
+  readonly #allocators = new Map<
+    AccountNode,
+    { memory: AllocatorMemory; ranges: AllocatorRange[]; areas: ProcMapping[] }
+  >();
   #threads: ThreadStack[] | undefined;
   // Neighbouring pieces mostly go to the same leaf: finding it again is most of the work with 100,000 pieces.
   #last: { area: ProcMapping; holder: Holder | undefined; category: Category; leaf: AccountNode } | undefined;
@@ -50,7 +53,9 @@ export class Branches {
     leaf.hugePageBytes += pageBytes[at + HUGE]!;
     if (category === 'unexplained') this.unexplained.push(piece);
     if (category === 'allocators') {
-      this.#allocators.get(leaf)!.ranges.push({ start, end, residentBytes, swapBytes });
+      const { ranges, areas } = this.#allocators.get(leaf)!;
+      ranges.push({ start, end, residentBytes, swapBytes });
+      if (areas.at(-1) !== area) areas.push(area);
     }
   }
 
@@ -125,7 +130,8 @@ export class Branches {
     const leaf = this.#leaf('allocators', 'allocator', owner);
     if (!this.#allocators.has(leaf)) {
       const ranges: AllocatorRange[] = [];
-      this.#allocators.set(leaf, { memory: { owner, path, ranges }, ranges });
+      const areas: ProcMapping[] = [];
+      this.#allocators.set(leaf, { memory: { owner, path, ranges, areas }, ranges, areas });
     }
     return leaf;
   }

@@ -1,5 +1,5 @@
 import { OffheapError } from '../../wire/error.js';
-import type { Range } from '../maps.js';
+import type { ProcMapping, Range } from '../maps.js';
 import { type AccountNode, emptyNode } from '../tree.js';
 
 /** A piece of an allocator's memory, with what the kernel says of it. */
@@ -15,6 +15,8 @@ export interface AllocatorMemory {
   path: string | null;
   /** By address and apart from one another. */
   ranges: readonly AllocatorRange[];
+  /** The kernel's areas that the ranges lie in; parts of them may be others'. */
+  areas: readonly ProcMapping[];
 }
 
 /** What an allocator uses resident (and swapped) memory for. */

@@ -1,4 +1,5 @@
+import { insideGlibc } from './glibc-inside.js';
 import type { AllocatorReader } from './inside.js';
 
 /** Who can look into allocators' memory, in the order in which they are asked. */
-export const ALLOCATOR_READERS: readonly AllocatorReader[] = [];
+export const ALLOCATOR_READERS: readonly AllocatorReader[] = [insideGlibc];
