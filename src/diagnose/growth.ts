@@ -97,7 +97,7 @@ export class GrowthTracker {
 }
 
 /** Median slope over all pairs, per unit of `times`. */
-function theilSen(times: readonly number[], values: readonly number[]): number {
+export function theilSen(times: readonly number[], values: readonly number[]): number {
   // Most keys stand still most of the time; this keeps an idle collector idle.
   if (values.every((value) => value === values[0])) return 0;
   const slopes = new Float64Array((values.length * (values.length - 1)) / 2);
