@@ -7,14 +7,13 @@ export class Attributions {
   readonly #recording: ProcessRecording;
   readonly #code: CodeMap;
   readonly #known: Attribution[] = [];
-  readonly #program: ProgramFacts;
+  readonly #program: Omit<ProgramFacts, 'forked'>;
 
   constructor(recording: ProcessRecording, code: CodeMap, programPath: string | null) {
     this.#recording = recording;
     this.#code = code;
     this.#program = {
       programPath,
-      forked: recording.header.beginning === 'fork',
       nameOf: (path) => this.#nameOf(path),
     };
   }
@@ -25,10 +24,18 @@ export class Attributions {
       const facts = this.#recording.sites.facts(site);
       this.#program.programPath ??= this.#programByCode();
       const frames = [...this.#code.attributionFrames(facts.stack, facts.ancestor)];
-      attribution = attribute(frames, facts, this.#program);
+      const forked = this.#beganByFork(facts.ancestor);
+      attribution = attribute(frames, facts, { ...this.#program, forked });
       this.#known[site] = attribution;
     }
     return attribution;
+  }
+
+  /** Whether the process began by fork whose seeds these are: a forked child has its parent's too, as the parent told them. */
+  #beganByFork(ancestor: number): boolean {
+    let recording: ProcessRecording | undefined = this.#recording;
+    for (let up = 0; up < ancestor; up++) recording = recording?.parent;
+    return recording?.header.beginning !== 'exec';
   }
 
   /** As the module table calls it, so that what was there before the start and what came later are one owner. */
