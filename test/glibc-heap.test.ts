@@ -119,8 +119,8 @@ test('heaps that change all the while are read soundly, or counted as unread', a
       expect(inUseBytes).toBeGreaterThanOrEqual(Number(kept) / 4);
       expect(inUseBytes).toBeLessThan(Number(kept) / 4 + 500 * 200_000);
       expect(inUseChunks).toBeGreaterThanOrEqual(2000);
-      // Those that are cached: 7 of each of 64 sizes.
-      expect(inUseChunks).toBeLessThan(2000 + 500 + 64 * 7 + 100);
+      // Those that are cached: 7 of each of 64 sizes, and some in fastbins.
+      expect(inUseChunks).toBeLessThan(2000 + 500 + 64 * 7 + 500);
     }
     soundReadings += arenas.length;
   }

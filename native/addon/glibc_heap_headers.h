@@ -25,7 +25,8 @@ struct ChunkHeader {
     bool previous_in_use() const { return (size_word & kPreviousInUse) != 0; }
 };
 
-// Headers out of a piece of memory that is copied when the walk reaches it.
+// Headers out of a piece of memory that is copied when the walk reaches it. Pieces grow while the walk goes
+// on from one to the next, and are small again behind a large chunk: what lies within chunks isn't needed.
 class ChunkHeaders {
   public:
     static constexpr uint64_t kPieceBytes = 256 << 10;
@@ -33,7 +34,7 @@ class ChunkHeaders {
     ChunkHeaders(HeapMemory& memory, uint64_t start, uint64_t end)
         : memory_(memory),
           end_(end),
-          fills_left_(kFewestFills + kMostReadings * ((end - start) / kPieceBytes)),
+          bytes_left_(kMostReadings * std::max(end - start, kPieceBytes)),
           piece_(kPieceBytes) {}
 
     bool at(uint64_t address, ChunkHeader& header) {
@@ -46,8 +47,7 @@ class ChunkHeaders {
     bool resident_at(uint64_t address, ChunkHeader& header) {
         if (end_ < sizeof header || address > end_ - sizeof header) return false;
         if (filled_ == 0 || address < start_ || address - start_ > filled_ - sizeof header) {
-            if (fills_left_ == 0) return false;
-            fills_left_ -= 1;
+            if (bytes_left_ < kPieceBytes) return false;
             fill(address);
         }
         memcpy(&header, piece_.data() + (address - start_), sizeof header);
@@ -60,17 +60,21 @@ class ChunkHeaders {
     static constexpr uint64_t kPageBytes = 4096;
     // A heap is read so many times over at most: in a hostile one each number leads far away.
     static constexpr uint64_t kMostReadings = 16;
-    static constexpr uint64_t kFewestFills = 64;
+    static constexpr uint64_t kFirstPieceBytes = 16 << 10;
 
     void fill(uint64_t address) {
+        const bool goes_on = filled_ != 0 && address >= start_ && address - start_ < 2 * filled_;
+        next_bytes_ = goes_on ? std::min(2 * next_bytes_, kPieceBytes) : kFirstPieceBytes;
         start_ = address & ~(kPageBytes - 1);
-        filled_ = std::min(kPieceBytes, end_ - start_);
+        filled_ = std::min(next_bytes_, end_ - start_);
+        bytes_left_ -= filled_;
         memory_.read_resident(start_, piece_.data(), filled_);
     }
 
     HeapMemory& memory_;
     uint64_t end_;
-    uint64_t fills_left_;
+    uint64_t bytes_left_;
+    uint64_t next_bytes_ = kFirstPieceBytes;
     uint64_t start_ = 0;
     uint64_t filled_ = 0;
     std::vector<uint8_t> piece_;
