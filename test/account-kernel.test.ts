@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, expect, test } from 'vitest';
 import { type Account, takeAccount } from '../src/account/account.js';
 import { inferClaims } from '../src/account/inferred-claims.js';
@@ -32,6 +33,12 @@ async function memoryKinds(): Promise<{ pid: number; areas: Map<string, Area> }>
   writeFileSync(file, Buffer.alloc(16 * PAGE, 7));
   const running = new Running(buildC('memory_kinds'), [file]);
   await running.line(/^READY$/);
+  // Until both threads sleep they still write to their stacks, and the kernel does not tell where those are.
+  const sleeps = () => {
+    const threads = readThreadStacks(running.pid);
+    return threads.length === 2 && threads.every(({ stackPointer }) => stackPointer !== null);
+  };
+  while (!sleeps() || !readThreadStacks(running.pid).some(({ name }) => name === 'sleeper')) await sleep(1);
   const areas = [...running.stdout.matchAll(/^(\S+) (0x[0-9a-f]+) (\d+)$/gm)].map(
     ([, name, start, bytes]) =>
       [name!, { start: Number(start), end: Number(start) + Number(bytes) }] as const,
