@@ -1,9 +1,11 @@
-// Entries by address, millions of them: open addressing, no pointers, no tombstones, little slack.
+// Entries by address, millions of them: open addressing, no pointers, little slack.
 //
 // An address is mixed into a key of 44 bits, one to one. A key's home slot rises with the key, and entries
 // stand in the order of their keys, each at its home or as near behind it as there is room. So a search ends
-// at the first greater key, what follows an erased entry moves up only until one stands at its home, and a
-// table grows by being copied from front to back.
+// at the first greater key, and a table grows in its place, read and laid out again from front to back.
+//
+// What is erased is buried where it stands: it keeps its place in the order until the place is wanted. An
+// allocator gives an address again that was freed lately, and its entry then finds its old place.
 #pragma once
 
 #include <stddef.h>
@@ -11,7 +13,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <utility>
+
 namespace offheap::addon {
 
 inline constexpr uint32_t kAddressKeyBits = 44;
@@ -23,26 +27,25 @@ void choose_address_factor();
 
 // Of a multiple of 8 below 2^47. Each step can be undone, so the key stands for the address; only 0 gives 0.
 inline uint64_t address_key(uint64_t address) {
-    uint64_t key = address >> 3;
+    uint64_t key = (address >> 3) * g_address_factor & kAddressKeyMask;
     key ^= key >> 22;
-    key = key * g_address_factor & kAddressKeyMask;
-    key ^= key >> 22;
-    key = key * 0xd6e8'feb8'6659'fd93ULL & kAddressKeyMask;
-    return key ^ key >> 22;
+    return key * 0xd6e8'feb8'6659'fd93ULL & kAddressKeyMask;
 }
 
 // What entries are ordered by: the key above bits that don't matter. 0: an empty slot.
 inline constexpr uint32_t kOrderShift = 64 - kAddressKeyBits;
 
-// Entry: `order()`. The first `kCommonBits` of all keys of a table are alike. A key may stand in it several
-// times.
+// Entry: `order()`; `alive()`, false when it is empty; `bury()`, which makes that false and keeps the order.
+// The first `kCommonBits` of all keys of a table are alike. A key may stand in it several times.
 template <typename Entry, uint32_t kCommonBits>
-class AddressTable {
+class alignas(64) AddressTable {
   public:
     AddressTable() = default;
     AddressTable(const AddressTable&) = delete;
     AddressTable& operator=(const AddressTable&) = delete;
-    ~AddressTable() { release(entries_, slots_); }
+    ~AddressTable() {
+        if (entries_ != nullptr) munmap(static_cast<void*>(entries_), mapped_bytes_);
+    }
 
     size_t size() const { return size_; }
     bool empty() const { return size_ == 0; }
@@ -52,13 +55,11 @@ class AddressTable {
 
     // The first entry of a key, others follow it; null where there is none.
     const Entry* find(uint64_t key) const {
-        if (size_ == 0) return nullptr;
-        const Entry* const at = first_not_below(key);
-        return at->order() >> kOrderShift == key ? at : nullptr;
+        return size_ == 0 ? nullptr : first_alive(first_not_below(key), key);
     }
     Entry* find(uint64_t key) { return const_cast<Entry*>(std::as_const(*this).find(key)); }
     static Entry* next(Entry* entry) {
-        return (entry[1].order() ^ entry->order()) >> kOrderShift == 0 ? entry + 1 : nullptr;
+        return const_cast<Entry*>(first_alive(entry + 1, entry->order() >> kOrderShift));
     }
 
     // Pointers into the table are stale after each of these.
@@ -66,9 +67,7 @@ class AddressTable {
     // False, and nothing done, where the key has an entry.
     bool insert_unique(const Entry& entry) { return put(entry, /*unique=*/true); }
     void erase(Entry* entry) {
-        for (; entry[1].order() != 0 && entries_ + home(entry[1].order()) <= entry; ++entry)
-            *entry = entry[1];
-        *entry = Entry();
+        entry->bury();
         --size_;
         if (size_ < homes_ / 4 && homes_ > 4 * kLeast) resize(homes_ / 2);
     }
@@ -78,59 +77,75 @@ class AddressTable {
         // As a number: an empty table has no entries for a pointer to be among.
         const uint64_t at = reinterpret_cast<uint64_t>(entries_) + home(key << kOrderShift) * sizeof(Entry);
         __builtin_prefetch(reinterpret_cast<const void*>(at), 1);
-        __builtin_prefetch(reinterpret_cast<const void*>(at + 2 * sizeof(Entry)), 1);
+        __builtin_prefetch(reinterpret_cast<const void*>(at + (kStride - 1) * sizeof(Entry)), 1);
     }
 
     template <typename Visit>
     void for_each(Visit visit) const {
         for (size_t slot = 0; slot < slots_; ++slot) {
-            if (entries_[slot].order() != 0) visit(entries_[slot]);
+            if (entries_[slot].alive()) visit(entries_[slot]);
         }
     }
 
     // `discard(entry)` says which ones go.
     template <typename Discard>
     void erase_if(Discard discard) {
-        size_t kept = 0;
+        const size_t before = size_;
         for (size_t slot = 0; slot < slots_; ++slot) {
-            if (entries_[slot].order() == 0) continue;
-            if (discard(entries_[slot])) {
-                entries_[slot] = Entry();
-            } else {
-                ++kept;
-            }
+            if (!entries_[slot].alive() || !discard(entries_[slot])) continue;
+            entries_[slot].bury();
+            --size_;
         }
-        if (kept == size_) return;
-        size_ = kept;
-        resize(kept + kept / 4 + kLeast);  // holes would end searches
+        if (size_ != before) resize(size_ + size_ / 4 + kLeast);
     }
 
   private:
     static constexpr size_t kLeast = 64;
+    // The living alone, and with the buried: these make searches longer, but not the way to a free slot.
     static constexpr size_t kFullPercent = 80;
+    static constexpr size_t kTakenPercent = 88;
+    // Slots that a search compares at once.
+    static constexpr size_t kStride = 4;
+    static constexpr size_t kPageBytes = 4096;
 
     // Where an entry belongs: the key's place in the range of keys, scaled.
     size_t home(uint64_t order) const { return (order << kCommonBits >> 32) * homes_ >> 32; }
 
+    // Counts instead of branching: how far an entry is from its home can't be predicted.
     Entry* first_not_below(uint64_t key) const {
         const uint64_t order = key << kOrderShift;
         Entry* at = entries_ + home(order);
-        // Less one, an empty slot is the greatest.
-        while (at->order() - 1 < order - 1) ++at;
-        return at;
+        for (;;) {
+            size_t below = 0;
+            // Less one, an empty slot is the greatest.
+#pragma GCC unroll 4
+            for (size_t slot = 0; slot < kStride; ++slot) below += at[slot].order() - 1 < order - 1;
+            at += below;
+            if (below < kStride) return at;
+        }
+    }
+
+    static const Entry* first_alive(const Entry* at, uint64_t key) {
+        for (; at->order() >> kOrderShift == key; ++at) {
+            if (at->alive()) return at;
+        }
+        return nullptr;
     }
 
     bool put(const Entry& entry, bool unique) {
-        if (size_ + 1 > homes_ * kFullPercent / 100) resize(homes_ + homes_ * growth_ / 128 + kLeast);
+        if (taken_ >= most_taken_ || size_ >= most_alive_) make_room();
         for (;;) {
             const uint64_t key = entry.order() >> kOrderShift;
             Entry* const at = first_not_below(key);
-            if (unique && at->order() >> kOrderShift == key) return false;
+            if (unique && first_alive(at, key) != nullptr) return false;
             Entry* free = at;
-            while (free->order() != 0) ++free;
+            while (free->alive()) ++free;
             // The last slot stays empty: every search ends there.
             if (free < entries_ + slots_ - 1) {
-                memmove(static_cast<void*>(at + 1), at, static_cast<size_t>(free - at) * sizeof(Entry));
+                if (free->order() == 0) ++taken_;
+                if (free != at) {
+                    memmove(static_cast<void*>(at + 1), at, static_cast<size_t>(free - at) * sizeof(Entry));
+                }
                 *at = entry;
                 ++size_;
                 return true;
@@ -139,53 +154,78 @@ class AddressTable {
         }
     }
 
-    // Straight from the kernel: what one size leaves behind in malloc would not serve the next.
-    static Entry* reserve(size_t slots) {
-        void* memory = mmap(nullptr, slots * sizeof(Entry), PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-        if (memory == MAP_FAILED) __builtin_trap();  // as `new` without exceptions
-        return static_cast<Entry*>(memory);
-    }
-    static void release(Entry* entries, size_t slots) {
-        if (entries != nullptr) munmap(static_cast<void*>(entries), slots * sizeof(Entry));
+    [[gnu::noinline]] void make_room() {
+        resize(size_ < most_alive_ ? homes_ : homes_ + homes_ * growth_ / 128 + kLeast);
     }
 
     void resize(size_t homes, size_t tail = kLeast) {
-        constexpr size_t kPage = 4096;
-        const size_t bytes = ((homes + tail) * sizeof(Entry) + kPage - 1) / kPage * kPage;
-        Entry* const before = entries_;
-        const size_t slots_before = slots_;
-        slots_ = bytes / sizeof(Entry);
-        homes_ = slots_ - tail;
-        tail_ = tail;
-        entries_ = reserve(slots_);
-        if (!copy(before, slots_before)) {
-            release(entries_, slots_);
-            entries_ = before;
-            slots_ = slots_before;
-            return resize(homes, 2 * tail);
+        gather();
+        for (;; tail *= 2) {
+            map(homes, tail);
+            if (spread()) return;
+            gather();
         }
-        release(before, slots_before);
     }
 
-    // False where the tail is too short.
-    bool copy(const Entry* from, size_t slots) {
+    // The living to the front, one behind the other; the others are forgotten.
+    void gather() {
         Entry* free = entries_;
-        for (const Entry* entry = from; entry != from + slots; ++entry) {
-            if (entry->order() == 0) continue;
-            Entry* const at = entries_ + home(entry->order());
-            if (free < at) free = at;
-            if (free == entries_ + slots_ - 1) return false;
-            *free++ = *entry;
+        for (Entry* entry = entries_; entry != entries_ + slots_; ++entry) {
+            if (entry->alive()) *free++ = *entry;
+        }
+        clear(free, entries_ + slots_);
+    }
+
+    // Straight from the kernel: what one size leaves behind in malloc would not serve the next. `tail`: slots
+    // behind the last home, for what is displaced from there. What was gathered stays.
+    void map(size_t homes, size_t tail) {
+        const size_t least_bytes = (homes + tail + kStride) * sizeof(Entry);
+        const size_t bytes = (least_bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
+        void* const memory =
+            entries_ == nullptr
+                ? mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                : mremap(static_cast<void*>(entries_), mapped_bytes_, bytes, MREMAP_MAYMOVE);
+        if (memory == MAP_FAILED) __builtin_trap();  // as `new` without exceptions
+        entries_ = static_cast<Entry*>(memory);
+        mapped_bytes_ = bytes;
+        slots_ = bytes / sizeof(Entry) - kStride;  // a search looks so far behind the last one
+        homes_ = slots_ - tail;
+        tail_ = tail;
+        most_alive_ = homes_ * kFullPercent / 100;
+        most_taken_ = homes_ * kTakenPercent / 100;
+    }
+
+    // What was gathered, to its places. False where the tail is too short: then all is still there, in order.
+    bool spread() {
+        Entry* const end = entries_ + slots_ - 1;
+        Entry* const begin = end - size_;
+        memmove(static_cast<void*>(begin), entries_, size_ * sizeof(Entry));
+        clear(entries_, std::min(begin, entries_ + size_));
+        taken_ = size_;
+        Entry* free = entries_;
+        for (Entry* entry = begin; entry != end; ++entry) {
+            Entry* const at = std::max(free, entries_ + home(entry->order()));
+            // Behind itself: those that follow it would not all find room.
+            if (at > entry) return false;
+            const Entry moved = *entry;
+            *entry = Entry();
+            *at = moved;
+            free = at + 1;
         }
         return true;
     }
 
+    static void clear(Entry* from, Entry* to) { std::fill(from, to, Entry()); }
+
     Entry* entries_ = nullptr;
     size_t homes_ = 0;
-    size_t tail_ = 0;  // slots behind the last home, for what is displaced from there
     size_t slots_ = 0;
-    size_t size_ = 0;
+    size_t size_ = 0;   // living
+    size_t taken_ = 0;  // by the living and the buried
+    size_t most_alive_ = 0;
+    size_t most_taken_ = 0;
+    size_t mapped_bytes_ = 0;
+    size_t tail_ = 0;
     uint32_t growth_ = 64;
 };
 

@@ -16,6 +16,8 @@ struct Entry {
     uint64_t key = 0;
     uint64_t value = 0;
     uint64_t order() const { return key << kOrderShift; }
+    bool alive() const { return value != 0; }
+    void bury() { value = 0; }
 };
 using Table = AddressTable<Entry, 0>;
 
@@ -77,6 +79,34 @@ TEST(AddressTable, HoldsWhatWasPutInAndNotErased) {
             EXPECT_TRUE(std::find(values.begin(), values.end(), value) != values.end());
         }
     }
+}
+
+// Keys that never come again, so that the places of erased ones are wanted for others.
+TEST(AddressTable, ForgetsWhatWasErased) {
+    std::mt19937_64 random(11);
+    Table table;
+    std::vector<uint64_t> alive;
+    for (uint64_t step = 1; step < 100'000; ++step) {
+        const uint64_t key = 1 + random() % kAddressKeyMask;
+        ASSERT_TRUE(table.insert_unique({key, step}));
+        alive.push_back(key);
+        if (alive.size() < 700) continue;
+        uint64_t& chosen = alive[random() % alive.size()];
+        table.erase(table.find(chosen));
+        ASSERT_EQ(table.find(chosen), nullptr);
+        chosen = alive.back();
+        alive.pop_back();
+    }
+    ASSERT_EQ(table.size(), alive.size());
+    for (const uint64_t key : alive) ASSERT_NE(table.find(key), nullptr);
+    uint64_t last = 0;
+    size_t visited = 0;
+    table.for_each([&](const Entry& entry) {
+        EXPECT_GT(entry.key, last);
+        last = entry.key;
+        ++visited;
+    });
+    EXPECT_EQ(visited, alive.size());
 }
 
 TEST(AddressTable, RefusesASecondEntryWhereKeysAreUnique) {

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <algorithm>
 #include <deque>
 #include <vector>
 
@@ -57,6 +58,7 @@ class HeapLedger : public HeapEventSink {
 
     // Whose events a lane has told before those to come, as far as nothing says otherwise.
     void set_thread(uint32_t lane, uint32_t thread_id);
+    void expect(const wire::HeapEvent* events, size_t count) override;
     void apply(uint32_t lane, uint64_t position, const wire::HeapEvent* events, size_t count,
                size_t ahead) override;
     void apply(uint32_t lane, const wire::HeapEvent& event) { apply(lane, 0, &event, 1, 1); }
@@ -76,13 +78,21 @@ class HeapLedger : public HeapEventSink {
 
     void add_mark(uint64_t time, std::vector<double> frees);
     const HeapMark* mark(uint32_t number) const;
-    uint32_t era_at(uint64_t time) const;
+    uint32_t era_at(uint64_t time) const {
+        return marks_.empty() || time > marks_.back().time ? last_mark_ : earlier_era_at(time);
+    }
     uint32_t last_mark() const { return last_mark_; }
 
     void set_watch(HeapWatch* watch) { watch_ = watch; }
 
-    uint32_t coarse(uint64_t time) const;
-    bool is_sound(uint64_t address, uint64_t bytes) const;
+    uint32_t coarse(uint64_t time) const {
+        if (time <= settings_.start_clock) return 0;
+        const uint64_t units = (time - settings_.start_clock) >> settings_.coarse_shift;
+        return static_cast<uint32_t>(std::min<uint64_t>(units, UINT32_MAX));
+    }
+    bool is_sound(uint64_t address, uint64_t bytes) const {
+        return address != 0 && address % 8 == 0 && address < LiveBlocks::kAddressLimit && bytes < kBytesLimit;
+    }
     // 0 where no node can have that number.
     uint32_t sound_stack(uint32_t stack) const { return stack < settings_.most_stacks ? stack : 0; }
     const FollowedPeriods& exact_periods() const { return exact_; }
@@ -97,13 +107,16 @@ class HeapLedger : public HeapEventSink {
     const LiveBlocks& live() const { return live_; }
     size_t owed() const { return owed_.size(); }
     double peak_bytes() const { return peak_bytes_; }
-    void raise_peak(double live_bytes);
+    void raise_peak(double live_bytes) { peak_bytes_ = std::max(peak_bytes_, live_bytes); }
     double before_bytes() const { return before_bytes_; }
     double before_allocations() const { return before_allocations_; }
     uint64_t unknown_frees() const { return unknown_frees_; }
     uint64_t damaged() const { return damaged_; }
 
   private:
+    // Sums of larger sizes would no longer be exact; no address space has room for them.
+    static constexpr uint64_t kBytesLimit = 1ULL << 47;
+
     // What the last reallocation of a lane has released, for the case that it fails.
     struct Reallocation {
         enum class Found : uint8_t { kNothing, kBlock, kOwed, kUnknown };
@@ -118,9 +131,15 @@ class HeapLedger : public HeapEventSink {
         Reallocation last;
     };
 
-    LaneState& state(uint32_t lane);
-    void allocate(LaneState& lane, const wire::HeapEvent& event);
-    void release(uint32_t lane, const wire::HeapEvent& event, bool reallocation);
+    LaneState& state(uint32_t lane) {
+        if (lane >= lanes_.size()) lanes_.resize(lane + 1);
+        return lanes_[lane];
+    }
+    uint32_t earlier_era_at(uint64_t time) const;
+    void allocate(const LaneState& lane, const wire::HeapEvent& event);
+    void release(uint32_t lane, const wire::HeapEvent& event);
+    void reallocate(uint32_t lane, const wire::HeapEvent& event);
+    Reallocation::Found take(uint32_t lane, const wire::HeapEvent& event, LiveBlock& block);
     uint32_t lane_of_reallocation(uint32_t lane, uint64_t address) const;
     void undo(uint32_t told_by, const wire::HeapEvent& event);
     void note_temporaries(uint32_t lane, uint64_t position, const wire::HeapEvent& event);

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include <deque>
+#include <utility>
 
 #include "native/wire/heap.h"
 
@@ -24,28 +25,35 @@ class FollowedPeriods {
 
     // Until when an allocation of this time is followed; 0: not at all.
     uint64_t until(uint64_t time) const {
-        for (auto period = periods_.rbegin(); period != periods_.rend(); ++period) {
-            if (period->from <= time) return period->until >= time ? period->until : 0;
-        }
-        return 0;
+        return latest_.from <= time ? latest_.until_of(time) : until_of_earlier(time);
     }
-    bool open() const { return periods_.back().until == kForever; }
+    bool open() const { return latest_.until == kForever; }
     void begin(uint64_t time) {
         if (open()) return;
-        periods_.push_back({time, kForever});
+        earlier_.push_back(std::exchange(latest_, {time, kForever}));
         // Allocations older than so many switches count as not followed.
-        if (periods_.size() > kMostPeriods) periods_.pop_front();
+        if (earlier_.size() == kMostPeriods) earlier_.pop_front();
     }
     void end(uint64_t time) {
-        if (open()) periods_.back().until = time;
+        if (open()) latest_.until = time;
     }
 
   private:
     static constexpr size_t kMostPeriods = 64;
     struct Period {
         uint64_t from, until;
+        uint64_t until_of(uint64_t time) const { return until >= time ? until : 0; }
     };
-    std::deque<Period> periods_ = {{0, kForever}};
+
+    uint64_t until_of_earlier(uint64_t time) const {
+        for (auto period = earlier_.rbegin(); period != earlier_.rend(); ++period) {
+            if (period->from <= time) return period->until_of(time);
+        }
+        return 0;
+    }
+
+    Period latest_ = {0, kForever};
+    std::deque<Period> earlier_;
 };
 
 }  // namespace offheap::addon

@@ -15,6 +15,8 @@ struct OwedRelease {
     bool reallocation = false;
     bool awaited = false;  // by an allocation that rests in a window
     uint64_t order() const { return key << kOrderShift; }
+    bool alive() const { return address != 0; }
+    void bury() { address = 0; }
 };
 
 class OwedReleases {

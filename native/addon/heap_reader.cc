@@ -1,5 +1,7 @@
 #include "native/addon/heap_reader.h"
 
+#include <string.h>
+
 #include <algorithm>
 
 namespace offheap::addon {
@@ -46,9 +48,9 @@ MaybeFailure HeapReader::read(uint64_t until, const std::vector<wire::Lane>& lan
     }
     if (cursors.empty()) return {};
     const size_t slots = std::clamp<size_t>(kBufferEvents / cursors.size(), kLeastSlots, kChunkEvents);
-    buffers_.resize(cursors.size() * slots);
+    buffers_.resize(cursors.size() * (1 + slots));
     for (size_t index = 0; index < cursors.size(); ++index) {
-        cursors[index].buffer = &buffers_[index * slots];
+        cursors[index].buffer = &buffers_[index * (1 + slots) + 1];
         cursors[index].at = cursors[index].end = cursors[index].buffer;
     }
     return merge(cursors, slots, until, sink);
@@ -65,7 +67,12 @@ MaybeFailure HeapReader::begin(uint32_t number, const wire::Lane& lane) {
         end(place);
         return {};
     }
-    if (lane.tail == 0) return enter(number, link - 1, 0);
+    if (lane.tail == 0) {
+        // As behind the end of a chunk before the first.
+        place.first_position = place.position - kChunkEvents;
+        place.next = link;
+        return {};
+    }
     wire::Chunk chunk;
     if (auto failure = file_.read(chunk_offset(link - 1), &chunk, sizeof chunk)) return failure;
     // The tail has room for the position's low bits; the chunk tells the others.
@@ -81,34 +88,40 @@ MaybeFailure HeapReader::begin(uint32_t number, const wire::Lane& lane) {
     return {};
 }
 
-// Goes on in a chunk that must begin at `first_position` of this lane. Since that rises from chunk to chunk,
-// a chain can't lead back to itself.
-MaybeFailure HeapReader::enter(uint32_t lane, uint32_t chunk, uint64_t first_position) {
-    Place& place = places_[lane];
+// From a chunk that was read to its end to the next one, of which it copies the head and events at once. That
+// must begin at the lane's position: since that rises from chunk to chunk, a chain can't lead back to itself.
+MaybeFailure HeapReader::go_on(Cursor& cursor, size_t slots) {
+    Place& place = places_[cursor.lane];
+    const uint32_t finished = place.chunk;
     wire::Chunk head;
-    if (auto failure = file_.read(chunk_offset(chunk), &head, sizeof head)) return failure;
-    if (head.first_position != first_position || head.lane != lane) {
+    if (place.next == 0) {
+        if (auto failure = file_.read(chunk_offset(finished), &head, sizeof head)) return failure;
+        place.next = head.next;
+    }
+    // [head]: the link was there before the head moved past it.
+    if (place.next == 0 || place.next > file_.chunks().capacity || place.next - 1 == finished) {
+        end(place);
+        return {};
+    }
+    const uint32_t chunk = place.next - 1;
+    const uint64_t count = std::min<uint64_t>(cursor.head - place.position, slots);
+    static_assert(sizeof head == sizeof(HeapEvent), "stands before the events as one of them");
+    if (auto failure = file_.read(chunk_offset(chunk), cursor.buffer - 1, (1 + count) * sizeof(HeapEvent))) {
+        return failure;
+    }
+    memcpy(&head, cursor.buffer - 1, sizeof head);
+    if (head.first_position != place.position || head.lane != cursor.lane) {
         end(place);
         return {};
     }
     place.chunk = chunk;
-    place.first_position = place.position = first_position;
-    return {};
+    place.first_position = place.position;
+    place.next = head.next;
+    cursor.end = cursor.buffer + count;
+    return finished == wire::kNoChunk ? MaybeFailure() : leave(cursor.lane, finished);
 }
 
-// From a chunk that was read to its end to the next one.
-MaybeFailure HeapReader::go_on(uint32_t lane) {
-    Place& place = places_[lane];
-    const uint32_t finished = place.chunk;
-    wire::Chunk head;
-    if (auto failure = file_.read(chunk_offset(finished), &head, sizeof head)) return failure;
-    // [head]: the link was there before the head moved past it.
-    if (head.next == 0 || head.next > file_.chunks().capacity || head.next - 1 == finished) {
-        end(place);
-        return {};
-    }
-    if (auto failure = enter(lane, head.next - 1, place.first_position + kChunkEvents)) return failure;
-    if (place.ended) return {};
+MaybeFailure HeapReader::leave(uint32_t lane, uint32_t finished) {
     // First the note, then the chunk: a collector that is killed in between leaves no note of a chunk that
     // is another lane's meanwhile.
     if (auto failure = note_tail(lane)) return failure;
@@ -141,12 +154,8 @@ MaybeFailure HeapReader::fill(Cursor& cursor, size_t slots) {
     Place& place = places_[cursor.lane];
     cursor.at = cursor.end = cursor.buffer;
     if (place.ended || place.position == cursor.head) return {};
-    uint64_t inside = place.position - place.first_position;
-    if (inside == kChunkEvents) {
-        if (auto failure = go_on(cursor.lane)) return failure;
-        if (place.ended) return {};
-        inside = 0;
-    }
+    const uint64_t inside = place.position - place.first_position;
+    if (inside == kChunkEvents) return go_on(cursor, slots);
     const uint64_t count =
         std::min({cursor.head - place.position, kChunkEvents - inside, static_cast<uint64_t>(slots)});
     const uint64_t offset = chunk_offset(place.chunk) + sizeof(wire::Chunk) + inside * sizeof(HeapEvent);
@@ -176,6 +185,7 @@ MaybeFailure HeapReader::merge(std::vector<Cursor>& cursors, size_t slots, uint6
             failure = fill(cursor, slots);
             if (failure || cursor.at == cursor.end) return false;
             drop_impossible(cursor, until);
+            sink.expect(cursor.at, static_cast<size_t>(cursor.end - cursor.at));
         }
         return !failure;
     };

@@ -22,6 +22,8 @@ namespace offheap::addon {
 class HeapEventSink {
   public:
     virtual ~HeapEventSink() = default;
+    // `count` events of one lane that will come soon; what they need may be looked up.
+    virtual void expect(const wire::HeapEvent* events, size_t count) = 0;
     // `count` events of one lane in their order, the first one's place in the lane being `position`; of
     // `ahead` events, at least as many, it may look up what it will need.
     virtual void apply(uint32_t lane, uint64_t position, const wire::HeapEvent* events, size_t count,
@@ -58,6 +60,7 @@ class HeapReader {
         uint64_t first_position = 0;  // of the chunk
         uint64_t noted = 0;
         uint32_t chunk = wire::kNoChunk;
+        uint32_t next = 0;  // the chunk's link as it was last seen; set once, it stays
         bool known = false;
         bool ended = false;
     };
@@ -66,15 +69,15 @@ class HeapReader {
     struct Cursor {
         wire::HeapEvent* at;
         wire::HeapEvent* end;
-        wire::HeapEvent* buffer;
+        wire::HeapEvent* buffer;  // and the room of one event before it
         uint64_t head;
         uint32_t lane;
     };
 
     [[nodiscard]] MaybeFailure begin(uint32_t number, const wire::Lane& lane);
     [[nodiscard]] MaybeFailure fill(Cursor& cursor, size_t slots);
-    [[nodiscard]] MaybeFailure enter(uint32_t lane, uint32_t chunk, uint64_t first_position);
-    [[nodiscard]] MaybeFailure go_on(uint32_t lane);
+    [[nodiscard]] MaybeFailure go_on(Cursor& cursor, size_t slots);
+    [[nodiscard]] MaybeFailure leave(uint32_t lane, uint32_t finished);
     [[nodiscard]] MaybeFailure note_tail(uint32_t lane);
     [[nodiscard]] MaybeFailure merge(std::vector<Cursor>& cursors, size_t slots, uint64_t until,
                                      HeapEventSink& sink);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 #include <string>
 
 #include "native/addon/stress/heap_writer.h"
@@ -22,13 +23,18 @@ class Collected : public HeapEventSink {
         uint64_t position, time;
         bool operator==(const Event&) const = default;
     };
+    void expect(const wire::HeapEvent* events, size_t count) override {
+        for (size_t index = 0; index < count; ++index) expected.insert(events[index].time);
+    }
     void apply(uint32_t lane, uint64_t position, const wire::HeapEvent* events, size_t count,
                size_t ahead) override {
         EXPECT_GE(ahead, count);
         for (size_t index = 0; index < count; ++index)
             all.push_back({lane, position + index, events[index].time});
+        for (size_t index = 0; index < ahead; ++index) EXPECT_TRUE(expected.contains(events[index].time));
     }
     std::vector<Event> all;
+    std::set<uint64_t> expected;
 };
 
 class HeapReaderTest : public testing::Test {

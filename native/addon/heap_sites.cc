@@ -9,11 +9,6 @@ namespace {
 
 constexpr size_t kFirstSlots = 1024;
 
-// Multiplied, the high half is the best mixed.
-size_t slot_of(uint64_t value, size_t slots) {
-    return (value * 0x9e37'79b9'7f4a'7c15ULL >> 32) & (slots - 1);
-}
-
 }  // namespace
 
 // A block is recorded with probability p = 1 - exp(-bytes / mean), so it stands for 1/p of its kind; of a
@@ -28,7 +23,7 @@ HeapWeight weigh_sampled(uint64_t bytes, uint32_t sampled_every) {
 uint32_t HeapRows::row_of(uint32_t key) {
     if (2 * (rows_.size() + 1) > slots_.size()) grow();
     const size_t mask = slots_.size() - 1;
-    size_t slot = slot_of(key, slots_.size());
+    size_t slot = hash_of(key) & mask;
     for (; slots_[slot] != 0; slot = (slot + 1) & mask) {
         if (rows_[slots_[slot] - 1].key == key) return slots_[slot] - 1;
     }
@@ -44,29 +39,21 @@ void HeapRows::grow() {
     slots_.assign(std::max(kFirstSlots, 2 * slots_.size()), 0);
     const size_t mask = slots_.size() - 1;
     for (uint32_t row = 0; row < rows_.size(); ++row) {
-        size_t slot = slot_of(rows_[row].key, slots_.size());
+        size_t slot = hash_of(rows_[row].key) & mask;
         while (slots_[slot] != 0) slot = (slot + 1) & mask;
         slots_[slot] = row + 1;
     }
 }
 
-size_t HeapSites::slot_of(const HeapSiteKey& key) const {
-    const uint64_t who = uint64_t{key.thread_row} << 32 | key.stack;
-    const uint64_t how = uint64_t{key.era} << 32 | key.sampled_every;
-    return addon::slot_of(who ^ how * 0xd6e8'feb8'6659'fd93ULL, slots_.size());
+size_t HeapSites::free_slot(const HeapSiteKey& key) const {
+    const size_t mask = slots_.size() - 1;
+    size_t slot = hash(key) & mask;
+    while (slots_[slot] != 0) slot = (slot + 1) & mask;
+    return slot;
 }
 
-uint32_t HeapSites::use(const HeapSiteKey& key) {
+uint32_t HeapSites::intern(const HeapSiteKey& key) {
     if (2 * (interned_ + 1) > slots_.size()) rebuild();
-    const size_t mask = slots_.size() - 1;
-    size_t slot = slot_of(key);
-    for (; slots_[slot] != 0; slot = (slot + 1) & mask) {
-        const uint32_t index = slots_[slot] - 1;
-        if (sites_[index].site == key) {
-            ++sites_[index].users;
-            return index;
-        }
-    }
     if (free_.empty()) {
         free_.push_back(static_cast<uint32_t>(sites_.size()));
         sites_.emplace_back();
@@ -74,7 +61,7 @@ uint32_t HeapSites::use(const HeapSiteKey& key) {
     const uint32_t index = free_.back();
     free_.pop_back();
     sites_[index] = {{key, stacks_.row_of(key.stack)}, 1};
-    slots_[slot] = index + 1;
+    slots_[free_slot(key)] = index + 1;
     ++interned_;
     return index;
 }
@@ -89,12 +76,7 @@ void HeapSites::rebuild() {
     interned_ = used.size();
     slots_.assign(
         3 * (interned_ + 1) > slots_.size() ? std::max(kFirstSlots, 2 * slots_.size()) : slots_.size(), 0);
-    const size_t mask = slots_.size() - 1;
-    for (const uint32_t index : used) {
-        size_t slot = slot_of(sites_[index].site);
-        while (slots_[slot] != 0) slot = (slot + 1) & mask;
-        slots_[slot] = index + 1;
-    }
+    for (const uint32_t index : used) slots_[free_slot(sites_[index].site)] = index + 1;
 }
 
 }  // namespace offheap::addon
