@@ -1,4 +1,5 @@
 import { readFileSync, readlinkSync, statfsSync } from 'node:fs';
+import { basename } from 'node:path';
 import { ElfError } from './bounded-file.js';
 import type { ElfFile } from './elf.js';
 import { ElfStore } from './elf-store.js';
@@ -63,16 +64,20 @@ export class ProcessFiles implements ModuleFiles {
     const lives = this.#lives();
     const exact = `/proc/${pid}/map_files/${mapped.start.toString(16)}-${mapped.end.toString(16)}`;
     // Reading the link needs no privilege and tells whether the path still leads to what is mapped; following it does.
+    // Whoever hears of a mapping late may find another library there by now.
     const link = lives ? readLink(exact) : null;
-    const deleted = mapped.deleted || (link?.endsWith(DELETED_SUFFIX) ?? false);
+    const isThere = link !== null && isFileOf(link, mapped.path);
+    const deleted = mapped.deleted || (isThere && link.endsWith(DELETED_SUFFIX));
 
-    const certain = lives ? [exact, ...(mapped.isProgram ? [`/proc/${pid}/exe`] : [])] : [];
+    const ofProgram = mapped.isProgram && lives ? [`/proc/${pid}/exe`] : [];
+    const certain = [...(isThere ? [exact] : []), ...ofProgram];
     const byPath = [...(lives ? [`/proc/${pid}/root${mapped.path}`] : []), mapped.path];
     let problem: ElfError | null = null;
     for (const path of [...certain, ...byPath]) {
       try {
         const elf = this.#store.open(path);
-        const isCertain = certain.includes(path) || (link !== null && !deleted);
+        if (path === exact && readLink(exact) !== link) continue;
+        const isCertain = certain.includes(path) || (isThere && !deleted);
         return { elf, deleted, stale: isCertain ? null : staleness(mapped, deleted, elf), problem: null };
       } catch (error) {
         if (!(error instanceof ElfError)) throw error;
@@ -95,6 +100,11 @@ export class ProcessFiles implements ModuleFiles {
       return false;
     }
   }
+}
+
+/** Whether a link of map_files leads to the file of a path. Another mount namespace shows other folders. */
+function isFileOf(link: string, path: string): boolean {
+  return basename(link.replace(DELETED_SUFFIX, '')) === basename(path);
 }
 
 function staleness({ path, inode }: MappedFile, deleted: boolean, elf: ElfFile): string | null {

@@ -129,6 +129,28 @@ describe('ModuleTable of a real process', () => {
     });
   });
 
+  it('takes no library for another one that lay there before', async () => {
+    const before = join(folder, 'before.so');
+    execFileSync('g++', [
+      '-shared',
+      '-fPIC',
+      '-o',
+      before,
+      join(folder, 'plugin.cc'),
+      '-Wl,-soname,libbefore.so',
+    ]);
+    await withTarget(library, ({ pid }, twice) => {
+      const there = executableRanges(pid!).find(({ start, end }) => start <= twice && twice < end)!;
+      // Told late: meanwhile the target has unloaded it and loaded the other one to the same place.
+      const module = new ModuleTable(new ProcessFiles({ pid: pid! })).mapped({
+        ...there,
+        path: before,
+        inode: 0,
+      });
+      expect(module).toMatchObject({ name: 'libbefore.so', path: before, stale: null, deleted: false });
+    });
+  });
+
   it('reads by the plain path after the process has ended, unless it holds another file by then', async () => {
     const path = join(folder, 'later.so');
     copyFileSync(library, path);
