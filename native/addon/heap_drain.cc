@@ -244,6 +244,8 @@ MaybeFailure HeapDrain::set_mode(HeapMode mode, uint32_t sample_bytes) {
     if (auto failure = take_failure()) return failure;
     if (!available() || finished_) return {};
     if (auto failure = file_.read_header(header_)) return failure;
+    // Before the target learns that its events matter: the thread may not have had its first turn yet.
+    beat();
     uint64_t word = header_.heap_control;
     for (;;) {
         note_switch(word, header_.heap_switched_at, clock());
