@@ -6,7 +6,7 @@ import { chownSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, type TestContext, test } from 'vitest';
 import type { AccountReport } from '../src/report/schema.js';
 import type { ProcessEntry } from '../src/session/index.js';
 import { checkSums } from './support/account.js';
@@ -65,7 +65,10 @@ function print(program: string, accounts: readonly AccountReport[]): void {
   );
 }
 
-const large = test.skipIf(process.env.OFFHEAP_ACCOUNT !== 'all');
+/** Not of the quick half. */
+function large(name: string, body: (context: TestContext) => Promise<void>): void {
+  if (process.env.OFFHEAP_ACCOUNT === 'all') test(name, body);
+}
 
 large('chromium, all of its processes', async (context) => {
   needs(context, 'chromium');
