@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseMaps, readMaps } from './maps.js';
+import { apart, parseMaps, readMaps } from './maps.js';
 
 const kinds = (lines: string[]) => parseMaps(`${lines.join('\n')}\n`).map(({ path, kind }) => [path, kind]);
 
@@ -57,6 +57,25 @@ test('a name with a line feed, and a line cut short', () => {
   const [mapping, ...rest] = parseMaps('1000-2000 r--p 00000000 fd:01 9 /tmp/a\\012b\n2000-3000 r--p 0000');
   expect(mapping?.path).toBe('/tmp/a\nb');
   expect(rest).toEqual([]);
+});
+
+test('a mapping that grew towards what was told already is told from there on', () => {
+  const lines = [
+    '10000-13000 r--p 00000000 fd:01 7 /a',
+    '11000-12000 rw-p 00000000 00:00 0 ',
+    '11000-15000 r--p 00001000 fd:01 7 /a',
+    '14000-18000 rw-p 00000000 00:00 0 ',
+  ];
+  const ranges = apart(parseMaps(`${lines.join('\n')}\n`)).map(({ start, end, offset }) => [
+    start,
+    end,
+    offset,
+  ]);
+  expect(ranges).toEqual([
+    [0x10000, 0x13000, 0],
+    [0x13000, 0x15000, 0x3000],
+    [0x15000, 0x18000, 0],
+  ]);
 });
 
 test('this process: in order, apart from one another, with its program in it', () => {

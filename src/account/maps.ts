@@ -120,8 +120,25 @@ export type MapsWay = 'query' | 'text';
  */
 export function readMaps(pid: number, way: MapsWay = 'query'): ProcMapping[] {
   const columns = way === 'query' ? asked(pid, () => mappings(pid)) : null;
-  if (columns !== null) return fromColumns(columns);
-  return parseMaps(readProcessFile(pid, 'maps')).filter(({ end }) => end <= ADDRESS_LIMIT);
+  if (columns !== null) return apart(fromColumns(columns));
+  return apart(parseMaps(readProcessFile(pid, 'maps')).filter(({ end }) => end <= ADDRESS_LIMIT));
+}
+
+/**
+ * The kernel goes on where the last answer ended. A mapping that has grown towards that place meanwhile begins before it:
+ * what was told already is cut off, in place.
+ */
+export function apart(mappings: ProcMapping[]): ProcMapping[] {
+  let end = 0;
+  for (const mapping of mappings) {
+    const toldBytes = Math.min(end, mapping.end) - mapping.start;
+    if (toldBytes > 0) {
+      mapping.start += toldBytes;
+      if (mapping.inode !== 0) mapping.offset += toldBytes;
+    }
+    end = Math.max(end, mapping.end);
+  }
+  return mappings.filter((mapping) => mapping.start < mapping.end);
 }
 
 function fromColumns(columns: MappingColumns): ProcMapping[] {
