@@ -1,5 +1,5 @@
 // What `require('offheap.node')` gives: layout(), Channel, Heap, residency(), pageBytes(), mappings(),
-// glibcHeaps(), clock().
+// glibcHeaps(), pythonArenas(), clock().
 #include <napi.h>
 
 #include "native/addon/channel_object.h"
@@ -8,6 +8,7 @@
 #include "native/addon/heap_object.h"
 #include "native/addon/kernel_view.h"
 #include "native/addon/layout_data.h"
+#include "native/addon/python_arenas_object.h"
 
 namespace offheap::addon {
 namespace {
@@ -30,6 +31,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
     exports.Set("pageBytes", Napi::Function::New(env, page_bytes, "pageBytes"));
     exports.Set("mappings", Napi::Function::New(env, mappings, "mappings"));
     exports.Set("glibcHeaps", Napi::Function::New(env, glibc_heaps, "glibcHeaps"));
+    exports.Set("pythonArenas", Napi::Function::New(env, python_arenas, "pythonArenas"));
     exports.Set("clock", Napi::Function::New(env, clock, "clock"));
     return exports;
 }

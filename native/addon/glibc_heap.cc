@@ -42,7 +42,7 @@ bool is_heap(const HeapInfo& info, uint64_t base) {
            info.previous_heap % kHeapSpanBytes == 0 && (info.previous_heap == 0) == is_first;
 }
 
-uint64_t first_chunk(HeapMemory& memory, const HeapInfo& info, uint64_t base, uint64_t end) {
+uint64_t first_chunk(TargetMemory& memory, const HeapInfo& info, uint64_t base, uint64_t end) {
     const auto aligned = [](uint64_t address) { return (address + 15) & ~15ULL; };
     if (info.first_heap() != base) return aligned(base + info.info_bytes());
     const uint64_t usual = aligned(info.arena + kArenaStateBytes);
@@ -52,7 +52,7 @@ uint64_t first_chunk(HeapMemory& memory, const HeapInfo& info, uint64_t base, ui
 }
 
 // The heap's end; 0 where no heap begins here.
-uint64_t read_arena_heap(HeapMemory& memory, uint64_t base, GlibcHeaps& result) {
+uint64_t read_arena_heap(TargetMemory& memory, uint64_t base, GlibcHeaps& result) {
     uint64_t end = 0;
     for (int attempt = 0; attempt < kHeapAttempts; ++attempt) {
         HeapInfo info;
@@ -91,7 +91,7 @@ void count_mapped_block(uint64_t page, uint64_t bytes, GlibcHeaps& result) {
 
 }  // namespace
 
-void read_main_heap(HeapMemory& memory, AddressRange range, GlibcHeaps& result) {
+void read_main_heap(TargetMemory& memory, AddressRange range, GlibcHeaps& result) {
     if (range.start >= range.end) return;
     // Others may have moved the break before malloc did; and without randomized addresses it begins within a
     // page.
@@ -107,7 +107,7 @@ void read_main_heap(HeapMemory& memory, AddressRange range, GlibcHeaps& result) 
     result.heaps.push_back(std::move(heap));
 }
 
-void read_anonymous_heaps(HeapMemory& memory, AddressRange range, GlibcHeaps& result) {
+void read_anonymous_heaps(TargetMemory& memory, AddressRange range, GlibcHeaps& result) {
     std::vector<uint8_t> starts(kPagesAtOnce * sizeof(ChunkHeader));
     AddressRange held = {};
     uint64_t misses = 0;

@@ -29,10 +29,10 @@ struct GlibcHeaps {
 };
 
 // The heap that lies in [heap], whose end is the program break.
-void read_main_heap(HeapMemory& memory, AddressRange range, GlibcHeaps& result);
+void read_main_heap(TargetMemory& memory, AddressRange range, GlibcHeaps& result);
 
 // Heaps of arenas, and mapped blocks, in private anonymous memory that is readable and writable; the kernel
 // joins such mappings, so they may begin anywhere in `range`. What is neither is passed over.
-void read_anonymous_heaps(HeapMemory& memory, AddressRange range, GlibcHeaps& result);
+void read_anonymous_heaps(TargetMemory& memory, AddressRange range, GlibcHeaps& result);
 
 }  // namespace offheap::addon

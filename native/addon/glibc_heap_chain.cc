@@ -66,7 +66,7 @@ enum class Step { on, closed, broken };
 
 class Walk {
   public:
-    Walk(HeapMemory& memory, uint64_t first, uint64_t end)
+    Walk(TargetMemory& memory, uint64_t first, uint64_t end)
         : memory_(memory), headers_(memory, first, end), end_(end) {
         place_.at = first;
         places_.push_back(place_);
@@ -193,7 +193,7 @@ class Walk {
         headers_.forget();
     }
 
-    HeapMemory& memory_;
+    TargetMemory& memory_;
     ChunkHeaders headers_;
     uint64_t end_;
     Place place_;
@@ -206,7 +206,7 @@ class Walk {
 
 }  // namespace
 
-bool walk_chain(HeapMemory& memory, uint64_t first, uint64_t end, HeapFigures& figures) {
+bool walk_chain(TargetMemory& memory, uint64_t first, uint64_t end, HeapFigures& figures) {
     if (first % kAlignment != 0 || first >= end || end - first < kChunkHeaderBytes) return false;
     Walk walk(memory, first, end);
     if (!walk.run()) return false;
@@ -214,13 +214,13 @@ bool walk_chain(HeapMemory& memory, uint64_t first, uint64_t end, HeapFigures& f
     return true;
 }
 
-bool may_be_first_chunk(HeapMemory& memory, uint64_t address, uint64_t end) {
+bool may_be_first_chunk(TargetMemory& memory, uint64_t address, uint64_t end) {
     ChunkHeader header;
     return address < end && memory.read(address, &header, sizeof header) && header.previous_in_use() &&
            is_sound(header, address, end);
 }
 
-uint64_t find_chain(HeapMemory& memory, uint64_t from, uint64_t limit, uint64_t end) {
+uint64_t find_chain(TargetMemory& memory, uint64_t from, uint64_t limit, uint64_t end) {
     if (from >= end) return end;
     ChunkHeaders headers(memory, from, end);
     return find_chain(headers, from, limit, end);

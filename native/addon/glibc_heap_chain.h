@@ -5,15 +5,11 @@
 
 #include <vector>
 
+#include "native/addon/address_range.h"
 #include "native/addon/glibc_heap_headers.h"
-#include "native/addon/glibc_heap_memory.h"
+#include "native/addon/target_memory.h"
 
 namespace offheap::addon {
-
-// Bytes [start, end).
-struct AddressRange {
-    uint64_t start, end;
-};
 
 // What a heap consists of. `in_use + free + top + metadata + foreign` is its extent, to the byte.
 struct HeapFigures {
@@ -34,13 +30,13 @@ struct HeapFigures {
 // Walks from the chunk at `first` to where the heap ends. `figures` grow by what is found; false where the
 // chain does not close at `end`: the memory is not a heap, or the program changed it meanwhile, more often
 // than the walk starts anew. Then `figures` stay as they were.
-bool walk_chain(HeapMemory& memory, uint64_t first, uint64_t end, HeapFigures& figures);
+bool walk_chain(TargetMemory& memory, uint64_t first, uint64_t end, HeapFigures& figures);
 
 // Whether the first chunk of a heap may stand here: its own header is sound, whatever follows.
-bool may_be_first_chunk(HeapMemory& memory, uint64_t address, uint64_t end);
+bool may_be_first_chunk(TargetMemory& memory, uint64_t address, uint64_t end);
 
 // The first address from `from` on, below `limit`, where a chain begins that looks sound for some chunks;
 // `end` where there is none.
-uint64_t find_chain(HeapMemory& memory, uint64_t from, uint64_t limit, uint64_t end);
+uint64_t find_chain(TargetMemory& memory, uint64_t from, uint64_t limit, uint64_t end);
 
 }  // namespace offheap::addon

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "native/addon/glibc_heap_memory.h"
+#include "native/addon/target_memory.h"
 
 namespace offheap::addon {
 
@@ -31,7 +31,7 @@ class ChunkHeaders {
   public:
     static constexpr uint64_t kPieceBytes = 256 << 10;
 
-    ChunkHeaders(HeapMemory& memory, uint64_t start, uint64_t end)
+    ChunkHeaders(TargetMemory& memory, uint64_t start, uint64_t end)
         : memory_(memory),
           end_(end),
           bytes_left_(kMostReadings * std::max(end - start, kPieceBytes)),
@@ -71,7 +71,7 @@ class ChunkHeaders {
         memory_.read_resident(start_, piece_.data(), filled_);
     }
 
-    HeapMemory& memory_;
+    TargetMemory& memory_;
     uint64_t end_;
     uint64_t bytes_left_;
     uint64_t next_bytes_ = kFirstPieceBytes;

@@ -1,30 +1,12 @@
 #include "native/addon/glibc_heap_object.h"
 
-#include <errno.h>
-#include <string.h>
-
-#include <string>
 #include <vector>
 
 #include "native/addon/glibc_heap.h"
+#include "native/addon/memory_arguments.h"
 
 namespace offheap::addon {
 namespace {
-
-bool is_ranges(const Napi::Value& value) {
-    return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_float64_array;
-}
-
-std::vector<AddressRange> ranges_of(const Napi::Value& value) {
-    const auto bounds = value.As<Napi::Float64Array>();
-    std::vector<AddressRange> ranges;
-    for (size_t i = 0; i + 1 < bounds.ElementLength(); i += 2) {
-        // Written so that NaN fails the test: casting it to an integer would be undefined.
-        if (!(bounds[i] >= 0 && bounds[i + 1] > bounds[i] && bounds[i + 1] < 0x1p53)) continue;
-        ranges.push_back({static_cast<uint64_t>(bounds[i]), static_cast<uint64_t>(bounds[i + 1])});
-    }
-    return ranges;
-}
 
 Napi::Float64Array numbers(Napi::Env env, const std::vector<double>& values) {
     auto array = Napi::Float64Array::New(env, values.size());
@@ -71,14 +53,8 @@ Napi::Value glibc_heaps(const Napi::CallbackInfo& info) {
         return env.Undefined();
     }
     const int process_id = info[0].As<Napi::Number>().Int32Value();
-    ProcessHeapMemory memory(process_id);
-    if (memory.refusal() != 0) {
-        Napi::Error error = Napi::Error::New(env, "the memory of process " + std::to_string(process_id) +
-                                                      " can't be read: " + strerror(memory.refusal()));
-        error.Set("code", memory.refusal() == ESRCH ? "PROCESS_MISSING" : "PROCESS_REFUSED");
-        error.ThrowAsJavaScriptException();
-        return env.Undefined();
-    }
+    ProcessMemory memory(process_id);
+    if (refuse_unreadable(env, memory, process_id)) return env.Undefined();
     GlibcHeaps found;
     for (const AddressRange& range : ranges_of(info[1])) read_main_heap(memory, range, found);
     for (const AddressRange& range : ranges_of(info[2])) read_anonymous_heaps(memory, range, found);

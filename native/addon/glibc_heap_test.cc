@@ -16,7 +16,7 @@ constexpr uint64_t kBase = 0x7f00'0000'0000ULL;
 static_assert(kBase % (64 << 20) == 0);
 
 // Hand-made memory. Before each reading it may change, as a running program's does.
-class FakeMemory final : public HeapMemory {
+class FakeMemory final : public TargetMemory {
   public:
     explicit FakeMemory(size_t bytes) : bytes_(bytes) {}
 
@@ -48,6 +48,9 @@ class FakeMemory final : public HeapMemory {
         for (size_t page = 0; page < pages; ++page) {
             ASSERT_TRUE(read(address + page * kPage, into + page * bytes_each, bytes_each));
         }
+    }
+    void find_resident(uint64_t, size_t pages, uint8_t* is_resident) override {
+        memset(is_resident, 1, pages);
     }
 
   private:

@@ -6,11 +6,9 @@
 
 #include <vector>
 
-namespace offheap::addon {
+#include "native/addon/address_range.h"
 
-struct AddressRange {
-    uint64_t start, end;
-};
+namespace offheap::addon {
 
 // Bytes of a range's pages, without the shared zero page, as RSS counts.
 struct PageBytes {

@@ -112,6 +112,7 @@ interface Addon {
   pageBytes(pid: number, ranges: Float64Array, readEntries?: boolean): SortedPages;
   mappings(pid: number): MappingColumns | null;
   glibcHeaps(pid: number, main: Float64Array, anonymous: Float64Array): NativeGlibcHeaps;
+  pythonArenas(pid: number, ranges: Float64Array): Float64Array;
   clock(): ClockSample;
 }
 
@@ -186,4 +187,12 @@ export function mappings(pid: number): MappingColumns | null {
  */
 export function glibcHeaps(pid: number, main: Float64Array, anonymous: Float64Array): NativeGlibcHeaps {
   return native(() => addon.glibcHeaps(pid, main, anonymous));
+}
+
+/**
+ * Reads CPython's arenas in the memory of a process, as far as they lie in `ranges`: ten numbers, which
+ * src/account/allocators/python.ts names. Throws `PROCESS_MISSING` or `PROCESS_REFUSED`.
+ */
+export function pythonArenas(pid: number, ranges: Float64Array): Float64Array {
+  return native(() => addon.pythonArenas(pid, ranges));
 }

@@ -1,4 +1,4 @@
-#include "native/addon/glibc_heap_memory.h"
+#include "native/addon/target_memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +25,7 @@ ssize_t copy(int process_id, uint64_t address, void* into, size_t bytes) {
 
 }  // namespace
 
-ProcessHeapMemory::ProcessHeapMemory(int process_id) : process_id_(process_id) {
+ProcessMemory::ProcessMemory(int process_id) : process_id_(process_id) {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/pagemap", process_id);
     page_map_ = open(path, O_RDONLY | O_CLOEXEC);
@@ -35,15 +35,15 @@ ProcessHeapMemory::ProcessHeapMemory(int process_id) : process_id_(process_id) {
     if (copy(process_id, 0, &byte, 1) < 0 && errno != EFAULT) refusal_ = errno;
 }
 
-ProcessHeapMemory::~ProcessHeapMemory() {
+ProcessMemory::~ProcessMemory() {
     if (page_map_ >= 0) close(page_map_);
 }
 
-bool ProcessHeapMemory::read(uint64_t address, void* into, size_t bytes) {
+bool ProcessMemory::read(uint64_t address, void* into, size_t bytes) {
     return copy(process_id_, address, into, bytes) == static_cast<ssize_t>(bytes);
 }
 
-void ProcessHeapMemory::read_resident(uint64_t address, uint8_t* into, size_t bytes) {
+void ProcessMemory::read_resident(uint64_t address, uint8_t* into, size_t bytes) {
     const uint64_t first_page = address / kPageBytes;
     const uint64_t pages = (address + bytes + kPageBytes - 1) / kPageBytes - first_page;
     memset(into, 0, bytes);
@@ -62,7 +62,7 @@ void ProcessHeapMemory::read_resident(uint64_t address, uint8_t* into, size_t by
     }
 }
 
-void ProcessHeapMemory::read_page_starts(uint64_t address, size_t pages, uint8_t* into, size_t bytes_each) {
+void ProcessMemory::read_page_starts(uint64_t address, size_t pages, uint8_t* into, size_t bytes_each) {
     memset(into, 0, pages * bytes_each);
     load_entries(address / kPageBytes, pages);
     iovec local[kPiecesPerCall];
@@ -80,7 +80,12 @@ void ProcessHeapMemory::read_page_starts(uint64_t address, size_t pages, uint8_t
     }
 }
 
-void ProcessHeapMemory::load_entries(uint64_t first_page, uint64_t pages) {
+void ProcessMemory::find_resident(uint64_t address, size_t pages, uint8_t* is_resident) {
+    load_entries(address / kPageBytes, pages);
+    for (size_t page = 0; page < pages; ++page) is_resident[page] = this->is_resident(page) ? 1 : 0;
+}
+
+void ProcessMemory::load_entries(uint64_t first_page, uint64_t pages) {
     entries_.assign(pages, 0);
     const ssize_t got = page_map_ < 0 ? -1
                                       : pread(page_map_, entries_.data(), pages * sizeof entries_[0],
@@ -89,6 +94,6 @@ void ProcessHeapMemory::load_entries(uint64_t first_page, uint64_t pages) {
     if (got < 0) std::fill(entries_.begin(), entries_.end(), kEntryPresent);
 }
 
-bool ProcessHeapMemory::is_resident(uint64_t index) const { return (entries_[index] & kEntryPresent) != 0; }
+bool ProcessMemory::is_resident(uint64_t index) const { return (entries_[index] & kEntryPresent) != 0; }
 
 }  // namespace offheap::addon
