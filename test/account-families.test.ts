@@ -60,8 +60,9 @@ function accountAll(dir: string, user: SpawnOptions): AccountReport[] {
 function print(program: string, accounts: readonly AccountReport[]): void {
   const least = Math.min(...accounts.map(({ explainedPercent }) => explainedPercent));
   const residentBytes = accounts.reduce((sum, { totalBytes }) => sum + totalBytes, 0);
+  const differenceBytes = Math.max(...accounts.map((account) => Math.abs(account.differenceBytes)));
   process.stdout.write(
-    `\n${program}: ${accounts.length} processes, ${(residentBytes / 1e6).toFixed(1)} MB, explained ${least.toFixed(3)} % at least\n`,
+    `\n${program}: ${accounts.length} processes, ${(residentBytes / 1e6).toFixed(1)} MB, explained ${least.toFixed(3)} % at least, ${differenceBytes} B beside the kernel's figure at most\n`,
   );
 }
 

@@ -1,6 +1,8 @@
 // Every resident byte of real programs, against the kernel. With OFFHEAP_ACCOUNT=all, as `npm run test:account` has it, the
 // figures of each are printed.
 import { spawnSync } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
 import { renderColumns } from '../src/report/columns.js';
@@ -8,7 +10,7 @@ import type { AccountReport } from '../src/report/schema.js';
 import { checkSums } from './support/account.js';
 import { AccountedTarget } from './support/accounted.js';
 import { buildC, buildGo, buildJava, buildRust } from './support/build.js';
-import { libraryPath, type Need, needs, pythonPath } from './support/needs.js';
+import { DEBIAN_PYTHON, libraryPath, type Need, needs, pythonPath } from './support/needs.js';
 import { channelFolder, Holder, offheap } from './support/offheap.js';
 import { LIBUCP, ROOT, TARGET_SOURCES } from './support/paths.js';
 import { Running } from './support/running.js';
@@ -18,6 +20,8 @@ interface Program {
   command: () => string[];
   preload?: () => string[];
   env?: Record<string, string>;
+  /** Makes it hold something, once it runs. */
+  fill?: () => Promise<void>;
 }
 
 const churn = (): string[] => [buildC('malloc_churn'), '4', '2000000'];
@@ -25,6 +29,16 @@ const churn = (): string[] => [buildC('malloc_churn'), '4', '2000000'];
 const NODE_HOLDS = 'globalThis.kept = Array.from({ length: 3e5 }, (_, i) => ({ i })); process.stdin.resume()';
 const PYTHON_HOLDS =
   'import sys, array; kept = [str(i) for i in range(300000)] + [array.array("d", bytes(8 << 20))]; sys.stdin.read()';
+
+const NUMPY_HOLDS =
+  'import sys, numpy; kept = [numpy.arange(n) for n in range(3000)] + [numpy.ones((1000, 1000)) @ numpy.ones((1000, 1000))]; sys.stdin.read()';
+
+const redisSocket = (): string => join(tmpdir(), `offheap-redis-${process.pid}`);
+async function fillRedis(): Promise<void> {
+  const client = () => spawnSync('redis-cli', ['-s', redisSocket(), 'debug', 'populate', '100000']);
+  const limit = performance.now() + 20_000;
+  while (client().status !== 0 && performance.now() < limit) await sleep(50);
+}
 
 const programs: Record<string, Program> = {
   'C by every path': { command: () => [buildC('every_path'), 'hold'] },
@@ -38,11 +52,20 @@ const programs: Record<string, Program> = {
   mimalloc: { needs: ['mimalloc'], command: churn, preload: () => [libraryPath('libmimalloc.so.2')!] },
   CPython: { needs: ['python'], command: () => [pythonPath(), '-c', PYTHON_HOLDS] },
   'CPython, busy': { needs: ['python'], command: () => [pythonPath(), `${TARGET_SOURCES}/python_churn.py`] },
+  'CPython with numpy': { needs: ['numpy'], command: () => [DEBIAN_PYTHON, '-c', NUMPY_HOLDS] },
+  Redis: {
+    needs: ['redis'],
+    command: () => [
+      'redis-server',
+      ...['--port', '0', '--unixsocket', redisSocket(), '--save', '', '--enable-debug-command', 'yes'],
+    ],
+    fill: fillRedis,
+  },
   Node: { command: () => [process.execPath, '-e', NODE_HOLDS] },
   'Node, busy': { command: () => [process.execPath, `${TARGET_SOURCES}/node_churn.mjs`] },
-  Java: { needs: ['java'], command: () => ['java', '-Xmx128m', '-cp', buildJava(), 'Churn'] },
+  Java: { needs: ['java'], command: () => ['java', '-Xmx128m', '-cp', buildJava(), 'Churn', 'hold'] },
   'Go with cgo': { needs: ['go'], command: () => [buildGo()] },
-  Rust: { needs: ['rust'], command: () => [buildRust()] },
+  Rust: { needs: ['rust'], command: () => [buildRust(), 'hold'] },
   'the UCX leak': {
     needs: ['ucx'],
     command: () => [buildC('ucx_leak'), LIBUCP, '150000'],
@@ -74,6 +97,7 @@ test.for(Object.entries(programs))(
       preload: program.preload?.() ?? [],
       env: program.env ?? {},
     });
+    await program.fill?.();
     const accounts: AccountReport[] = [];
     while (accounts.length < MOST_SAMPLES && target.running) {
       const account = await target.accountPaused();

@@ -43,9 +43,12 @@ function straceWorks(): boolean {
   return hasTool('strace') && spawnSync('strace', ['-qq', '-o', '/dev/null', 'true']).status === 0;
 }
 
+/** For which Debian's packages of Python libraries are; `python3` on the PATH may be another one. */
+export const DEBIAN_PYTHON = '/usr/bin/python3';
+
 /** A working compiler can still lack its standard library; a version line shows only that it starts. */
 function starts(tool: string, ...args: string[]): boolean {
-  if (!hasTool(tool)) return false;
+  if (!tool.startsWith('/') && !hasTool(tool)) return false;
   try {
     execFileSync(tool, args, { stdio: 'ignore', timeout: 30_000 });
     return true;
@@ -60,6 +63,11 @@ const NEEDS = {
   rust: { present: () => starts('rustc', '--version'), install: 'apt-get install rustc' },
   java: { present: () => starts('javac', '-version'), install: 'apt-get install openjdk-17-jdk-headless' },
   python: { present: () => starts('python3', '--version'), install: 'apt-get install python3' },
+  numpy: {
+    present: () => starts(DEBIAN_PYTHON, '-c', 'import numpy'),
+    install: 'apt-get install python3-numpy',
+  },
+  redis: { present: () => starts('redis-server', '--version'), install: 'apt-get install redis-server' },
   tmux: { present: () => hasTool('tmux'), install: 'apt-get install tmux' },
   bpftrace: { present: () => hasTool('bpftrace'), install: 'apt-get install bpftrace' },
   chromium: { present: () => hasTool('chromium'), install: 'apt-get install chromium' },

@@ -1,8 +1,11 @@
+import java.io.IOException;
+import java.io.OutputStream;
+import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 
-/** A Java program: garbage for the collector, direct buffers outside its heap, and threads that come and go. */
+/** A Java program: garbage for the collector, direct buffers outside its heap, and threads that come and go. With `hold` it then waits for the end of its input. */
 public final class Churn {
     private static final int ROUNDS = 200;
     private static final int BUFFER_BYTES = 1 << 20;
@@ -18,7 +21,7 @@ public final class Churn {
         return total;
     }
 
-    public static void main(String[] arguments) throws InterruptedException {
+    public static void main(String[] arguments) throws InterruptedException, IOException {
         List<Thread> threads = new ArrayList<>();
         for (int i = 0; i < 8; ++i) {
             Thread thread = new Thread(Churn::allocate, "churn-" + i);
@@ -38,5 +41,9 @@ public final class Churn {
         }
         System.out.println("kept_bytes " + (long) kept.size() * BUFFER_BYTES);
         System.out.println("READY");
+        if (arguments.length > 0 && arguments[0].equals("hold")) {
+            System.in.transferTo(OutputStream.nullOutputStream());
+            Reference.reachabilityFence(kept);
+        }
     }
 }

@@ -1,5 +1,6 @@
-// A Rust program with nothing but std: large vectors come and go in several threads, and each thread keeps one.
-use std::thread;
+// A Rust program with nothing but std: large vectors come and go in several threads, and each thread keeps one. With `hold`
+// as its argument it then waits for the end of its input.
+use std::{env, io, thread};
 
 const BLOCK_BYTES: usize = 1 << 20;
 const ROUNDS: usize = 200;
@@ -27,4 +28,8 @@ fn main() {
     let kept: Vec<Vec<u8>> = threads.into_iter().map(|thread| thread.join().expect("a thread panicked")).collect();
     println!("kept_bytes {}", kept.iter().map(Vec::len).sum::<usize>());
     println!("READY");
+    if env::args().any(|argument| argument == "hold") {
+        io::copy(&mut io::stdin(), &mut io::sink()).expect("its input can't be read");
+    }
+    std::hint::black_box(&kept);
 }
