@@ -90,6 +90,10 @@ Napi::Object constants(Napi::Env env) {
     set("keyReturnAddress", wire::kKeyReturnAddress);
     set("keyExactAddress", wire::kKeyExactAddress);
     set("keyGeneration", wire::kKeyGeneration);
+    set("keyPython", wire::kKeyPython);
+    set("keyText", wire::kKeyText);
+    set("keyTextOffset", wire::kKeyTextOffset);
+    set("keyPythonCode", wire::kKeyPythonCode);
     return result;
 }
 

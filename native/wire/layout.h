@@ -77,7 +77,9 @@ inline constexpr char kVersion[] = "0.1.0";
     X(kHeapOverrun, "the collector was too slow for exact heap events; sampling went on in their place") \
     X(kHeapBypassed,                                                                                     \
       "another malloc comes before the shim's; its calls of itself, and some by code loaded later, are " \
-      "unseen")
+      "unseen")                                                                                          \
+    X(kPythonUnknown,                                                                                    \
+      "this Python's frames are laid out in a way that isn't known; its functions are missing in stacks")
 
 // Which allocations are recorded.
 #define OFFHEAP_HEAP_MODES(X) \
@@ -125,6 +127,13 @@ inline constexpr uint64_t kKeyKindShift = 56;
 inline constexpr uint64_t kKeyReturnAddress = 0;  // points behind a call: look up key - 1
 inline constexpr uint64_t kKeyExactAddress = 1;   // the leaf, or a frame that a signal interrupted
 inline constexpr uint64_t kKeyGeneration = 2;     // a root: the low bits are the module load generation
+// Python's functions stand in stacks as frames, below the frames of the native code that they call.
+inline constexpr uint64_t kKeyPython = 3;  // node of a kKeyPythonCode << 32 | line; 0 where not known
+// What those refer to stands in the tree too, where one description has one node, but in no stack. A text is
+// a root; its first child tells where it is. A function is a child of its file's name.
+inline constexpr uint64_t kKeyText = 4;        // a root: a hash of the text
+inline constexpr uint64_t kKeyTextOffset = 5;  // child of a kKeyText: its offset in the text section
+inline constexpr uint64_t kKeyPythonCode = 6;  // the function's name, node of a kKeyText, << 32 | first line
 
 // ---- structures: X(type, name, offset in bytes) ----
 
@@ -305,7 +314,8 @@ struct Reserved {
     X(uint32_t, awaited_process_id, 696)   \
     X(Reserved<4>, reserved_f, 700)        \
     X(uint64_t, heap_beat_ns, 704)         \
-    X(Reserved<312>, reserved_g, 712)
+    X(uint64_t, python_stacks_cut, 712)    \
+    X(Reserved<304>, reserved_g, 720)
 
 #define OFFHEAP_FIELD(type, name, offset) type name;
 struct Event {

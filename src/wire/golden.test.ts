@@ -92,6 +92,7 @@ test('every header field', () => {
     heapEventsLost: 19,
     heapWaits: 20,
     heapBeatNs: 78,
+    pythonStacksCut: 79,
     awaitedProcessId: 4321,
     heapNested: 21,
     heapWithoutLane: 22,

@@ -75,6 +75,8 @@ export interface ChannelHeader {
   heapWaits: number;
   /** When the collector last read heap events; 0: none has; 1: it has stopped. */
   heapBeatNs: number;
+  /** Captures whose Python frames could not be followed to their end. */
+  pythonStacksCut: number;
   /** Who launched the target to collect it; 0: nobody. */
   awaitedProcessId: number;
   /** Allocations and releases inside of another one's hook, by signal handlers: told one by one. */
@@ -152,6 +154,7 @@ export function decodeHeader(bytes: Uint8Array): ChannelHeader {
     heapEventsLost: view.u64('heap_events_lost'),
     heapWaits: view.u64('heap_waits'),
     heapBeatNs: view.u64('heap_beat_ns'),
+    pythonStacksCut: view.u64('python_stacks_cut'),
     awaitedProcessId: view.u32('awaited_process_id'),
     heapNested: view.u64('heap_nested'),
     heapWithoutLane: view.u64('heap_without_lane'),

@@ -45,7 +45,11 @@ export interface Layout {
     | 'keyKindShift'
     | 'keyReturnAddress'
     | 'keyExactAddress'
-    | 'keyGeneration',
+    | 'keyGeneration'
+    | 'keyPython'
+    | 'keyText'
+    | 'keyTextOffset'
+    | 'keyPythonCode',
     number
   >;
 }

@@ -122,6 +122,7 @@ void describe_heap(Header* header) {
     header->heap_switched_at = 5'000'000'002;
     header->awaited_process_id = 4321;
     header->heap_beat_ns = 78;
+    header->python_stacks_cut = 79;
     header->lanes_used = 1;
     header->heap_events_lost = 19;
     header->heap_waits = 20;
