@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { attach } from '../src/session/attach.js';
-import { buildC } from './support/build.js';
+import { buildC, buildSharedC } from './support/build.js';
 import { channelFolder, Holder, preloaded } from './support/offheap.js';
 import { Running } from './support/running.js';
 
@@ -17,7 +17,9 @@ test('memory that the shim can’t see being mapped becomes a gap, and unexplain
   const told = new Promise((resolve) => session.on('gap', resolve));
   running.write(`${BYTES}\n`);
   const start = (await running.line(/^mapped (0x[0-9a-f]+)$/))[1]!;
-  expect(await told).toEqual({ reason: expect.stringMatching(/made at run time/), bytes: BYTES });
+  const made = /^3\.15 MB were mapped by nobody .* made at run time \(at 0x[0-9a-f]+\)$/;
+  const reason = expect.stringMatching(made);
+  expect(await told).toEqual({ reason, bytes: BYTES, ranges: [{ start, bytes: BYTES }] });
 
   const account = session.account();
   expect(account.unexplainedBytes).toBe(BYTES);
@@ -26,8 +28,44 @@ test('memory that the shim can’t see being mapped becomes a gap, and unexplain
   expect(range).toMatchObject({ start, bytes: BYTES, residentBytes: BYTES, protection: 'rw-p' });
   expect(account.explainedPercent).toBeCloseTo(100 * (1 - BYTES / account.anonymousBytes), 6);
   expect(account.owners.find(({ kind }) => kind === 'unexplained')?.residentBytes).toBe(BYTES);
-  expect(session.snapshot().completeness.unexplainedBytes).toBe(BYTES);
+  expect(account.problems).toEqual([reason]);
+  expect(session.snapshot().completeness).toMatchObject({ unexplainedBytes: BYTES, gaps: [reason] });
   running.end();
+});
+
+/** The first gap that a running program's session tells. */
+async function gapOf(
+  running: Running,
+  dir: string,
+  grow: () => void,
+): Promise<{ reason: string; bytes: number }> {
+  const session = await attach(running.pid, { dir, intervalMs: 20 });
+  onTestFinished(() => session.close());
+  const told = new Promise<{ reason: string; bytes: number }>((resolve) => session.on('gap', resolve));
+  grow();
+  return told;
+}
+
+test('the library is named that makes system calls of its own', async () => {
+  const dir = channelFolder();
+  const library = buildSharedC('libinline');
+  const env = { ...preloaded(dir), OFFHEAP_SCAN: 'libnothing' };
+  const running = new Running(buildC('inline_syscall'), [library, '200', 'hold'], { env });
+  await running.line(/^READY$/);
+  const { reason, bytes } = await gapOf(running, dir, () => {});
+  expect(bytes).toBe(100 * (64 << 10));
+  expect(reason).toMatch(/most likely a system call of its own in libinline\.so \(mmap at 0x[0-9a-f]+\)$/);
+});
+
+test('the site is named that another hooker has overwritten', async () => {
+  const dir = channelFolder();
+  const running = new Running(buildC('restored_site'), [], { env: preloaded(dir) });
+  await running.line(/^READY \d+$/);
+  const { reason, bytes } = await gapOf(running, dir, () => running.write(`${BYTES}\n`));
+  expect(bytes).toBe(BYTES);
+  expect(reason).toContain(
+    'most likely another hooker has overwritten 1 rewritten system-call site (mmap in libc.so.6)',
+  );
 });
 
 test('no gap is told where all is seen, whatever a process maps', async () => {

@@ -1,6 +1,7 @@
 // The case that beat every heap profiler, with the real UCX: memory mapped inside the application's munmap.
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { attach } from '../src/session/attach.js';
 import { shimPath } from '../src/session/shim.js';
 import { buildC } from './support/build.js';
 import { libraryPath, needs, pythonPath } from './support/needs.js';
@@ -9,13 +10,14 @@ import {
   functionsOf,
   offheap,
   ownerOf,
+  preloaded,
   readSnapshot,
   scratchFolder,
   snapshotOf,
   startOffheap,
 } from './support/offheap.js';
 import { LIBUCP, ROOT } from './support/paths.js';
-import { type Ended, finish } from './support/running.js';
+import { type Ended, finish, Running } from './support/running.js';
 
 /** An element of the pool that each unmapping takes, and the chunk by which the pool grows. */
 const BYTES_PER_UNMAP = 144;
@@ -143,6 +145,34 @@ test('hooks by relocation: named all the same', async (context) => {
   expect(ownerOf(readSnapshot(file), 'libucs.so.0', 'library').triggers.munmap).toBeGreaterThan(
     100_000 * BYTES_PER_UNMAP - 2 * CHUNK_BYTES,
   );
+});
+
+test('where the shim is blind to its hooks, what it leaks is unexplained, to 2 %', async (context) => {
+  needs(context, 'ucx');
+  const dir = channelFolder();
+  const running = new Running(buildC('ucx_leak'), [LIBUCP, String(ITERATIONS), 'hold'], {
+    env: { ...preloaded(dir), OFFHEAP_SITES: 'off', UCX_MEM_MMAP_HOOK_MODE: 'reloc' },
+  });
+  const anonymousKib = async (when: string) =>
+    Number((await running.line(new RegExp(`^${when} .*anonymous_kib=(\\d+)`)))[1]);
+  const before = await anonymousKib('before');
+  const session = await attach(running.pid, { dir, intervalMs: 100 });
+  onTestFinished(() => session.close());
+  const unexplainedBefore = session.account().unexplainedBytes;
+  running.write('\n');
+  const grownBytes = ((await anonymousKib('after')) - before) * 1024;
+  expect(grownBytes).toBeGreaterThan(18e6);
+
+  const account = session.account();
+  expect(Math.abs((account.unexplainedBytes - unexplainedBefore) / grownBytes - 1)).toBeLessThan(0.02);
+  const listedBytes = account.unexplained.reduce((sum, { residentBytes }) => sum + residentBytes, 0);
+  expect(listedBytes).toBe(account.unexplainedBytes);
+  // Told once the audit has looked twice.
+  await vi.waitFor(
+    () => expect(session.account().problems.join()).toMatch(/no instruction was rewritten/),
+    10_000,
+  );
+  running.end('\n');
 });
 
 test('with UCX deaf, nothing grows', async (context) => {

@@ -7,7 +7,13 @@ import type { Completeness, Snapshot } from './schema.js';
  */
 export function completenessLines(snapshot: Pick<Snapshot, 'completeness' | 'rss'>): string[] {
   const { completeness, rss } = snapshot;
-  return [...losses(completeness), ...unexplained(completeness, rss), ...completeness.degraded];
+  return [
+    ...losses(completeness),
+    ...unexplained(completeness, rss),
+    ...completeness.gaps,
+    ...completeness.observerEffects,
+    ...completeness.degraded,
+  ];
 }
 
 /** "312,004 mapping events, none lost": the one line where nothing is missing either. */

@@ -40,6 +40,8 @@ export function sampleSnapshot(chunks = 381): Snapshot {
       sitesPatched: 12,
       sitesOverwritten: 0,
       unexplainedBytes: 0,
+      gaps: [],
+      observerEffects: [],
       degraded: [],
     },
     rss: {

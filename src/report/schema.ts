@@ -111,6 +111,10 @@ export interface Completeness {
   sitesPatched: number;
   sitesOverwritten: number;
   unexplainedBytes: number;
+  /** What the kernel has and nobody was seen to map, each with its likely cause: a line. */
+  gaps: string[];
+  /** What in the target goes otherwise because of offheap: a line each. */
+  observerEffects: string[];
   degraded: string[];
 }
 

@@ -17,6 +17,8 @@ export interface AccountSources {
   /** The ledger's ranges as of now, all that was recorded taken in. */
   claims: (areas: readonly ProcMapping[]) => Claims;
   bytesPerMinute: (ownerKey: string) => number;
+  /** Why memory may be unexplained, as the self-audit told. */
+  gaps: readonly string[];
 }
 
 const UNCLAIMED: Attribution = {
@@ -30,11 +32,11 @@ const UNCLAIMED: Attribution = {
 /** The account of a running process that is recorded. Throws `PROCESS_MISSING` or `PROCESS_REFUSED`. */
 export function accountOf(
   { pid, command }: Pick<ProcessFacts, 'pid' | 'command'>,
-  { claims, bytesPerMinute }: AccountSources,
+  { claims, bytesPerMinute, gaps }: AccountSources,
 ): AccountReport {
   const account = takeReadable(pid, claims);
   if (account.totals.totalBytes === 0) throw withoutMemory(pid);
-  return reportOf(account, { pid, command, recorded: true, bytesPerMinute });
+  return reportOf(account, { pid, command, recorded: true, bytesPerMinute, gaps });
 }
 
 /**
@@ -45,7 +47,13 @@ export function accountUnrecorded(pid: number): AccountReport {
   const claims = (areas: readonly ProcMapping[]) => inferClaims(areas, readThreadStacks(pid));
   const account = takeReadable(pid, claims);
   if (account.totals.totalBytes === 0) throw withoutMemory(pid);
-  return reportOf(account, { pid, command: readCommand(pid), recorded: false, bytesPerMinute: () => 0 });
+  return reportOf(account, {
+    pid,
+    command: readCommand(pid),
+    recorded: false,
+    bytesPerMinute: () => 0,
+    gaps: [],
+  });
 }
 
 function withoutMemory(pid: number): OffheapError {
@@ -95,6 +103,7 @@ function reportOf(
     command: string[];
     recorded: boolean;
     bytesPerMinute: (ownerKey: string) => number;
+    gaps: readonly string[];
   },
 ): AccountReport {
   const { totals, reading: _, unexplained, ...figures } = account;
@@ -109,6 +118,7 @@ function reportOf(
     recorded: about.recorded,
     ...totals,
     ...figures,
+    problems: [...figures.problems, ...about.gaps],
     owners: sumByOwner(owned, about.bytesPerMinute),
     unexplained: ranges,
   };

@@ -45,6 +45,8 @@ export class ProcessRecording implements DrainHandler {
   lacksHistory = false;
   /** Checkpoints could not be written: were this collector killed, the next one would not know the past. */
   unsaved = false;
+  /** Told of all memory that is mapped from now on, while somebody wants to know. */
+  onMapped: ((start: number, bytes: number) => void) | undefined;
   readonly #moduleLog: ModuleLog;
   readonly #checkpointFile: CheckpointFile;
   readonly #forkPoints = new Map<number, ForkPoint>();
@@ -128,6 +130,7 @@ export class ProcessRecording implements DrainHandler {
   apply(event: MappingEvent): void {
     this.#ledger.apply(event, this.#sites.intern(event));
     this.#followCode(event);
+    if (this.onMapped !== undefined) tellMapped(event, this.onMapped);
   }
 
   gap(reason: GapReason): void {
@@ -232,4 +235,16 @@ export class ProcessRecording implements DrainHandler {
       if (!this.#moduleLog.covers(args[0], args[1])) this.#moduleLog.mapped(event, args[0], args[1], 0);
     }
   }
+}
+
+function tellMapped(
+  { operation, phase, args, result, extra }: MappingEvent,
+  tell: (start: number, bytes: number) => void,
+): void {
+  if (phase === 'begin' || phase === 'failed' || result <= 0) return;
+  if (operation === 'mmap') tell(result, args[1]);
+  else if (operation === 'mremap') tell(result, args[2]);
+  else if (operation === 'shmat') tell(result, extra);
+  // The new end; how far it was before, the ledger knows.
+  else if (operation === 'brk') tell(result - 1, 1);
 }

@@ -1,8 +1,11 @@
+import { compareRanges, intersectRanges } from '../account/compare.js';
+import type { Range } from '../account/maps.js';
 import { mappedBytes } from '../account/rollup.js';
+import { formatBytes } from '../report/bytes.js';
 import { OffheapError } from '../wire/error.js';
+import { GapCauses } from './gap-cause.js';
 import type { ProcessFacts } from './process-facts.js';
 import type { ProcessRecording } from './recording.js';
-import { overwrittenSites } from './site-check.js';
 import { unexplainedRanges } from './snapshot-mappings.js';
 
 /** Share of the collector's time that walking the target's areas may take, once something differs. */
@@ -10,45 +13,106 @@ const TIME_SHARE = 0.001;
 
 /** Memory that the kernel has and nobody was seen to map. */
 export interface Gap {
+  /** What is missing and its likely cause: one line. */
   reason: string;
   bytes: number;
+  /** The largest of the ranges that nobody was seen to map. */
+  ranges: { start: string; bytes: number }[];
+}
+
+const MOST_RANGES = 16;
+
+/** What was missing when it was looked at, less what has been told since to be mapped there. */
+interface Suspicion {
+  recording: ProcessRecording;
+  ranges: Range[];
+  walkMs: number;
 }
 
 /**
  * Holds the ledger against the kernel all the time. What the kernel counts as mapped is the sum of the ledger's ranges, to
- * the byte: one small file read tells. Only where they differ, and go on to differ, are the areas walked.
+ * the byte: one small file read tells. Only where they differ, and go on to differ, are the areas walked, twice: a thread
+ * that is stopped between a call and its record has mapped what it will tell, maybe at the same address again and again.
  */
 export class SelfAudit {
-  #suspects = false;
+  readonly #causes = new GapCauses();
+  #differed = false;
+  #suspicion: Suspicion | undefined;
   #notBeforeMs = 0;
-  #knownBytes = 0;
+  #gap: Gap | undefined;
 
   constructor(
     private readonly facts: ProcessFacts,
     private readonly tell: (gap: Gap) => void,
   ) {}
 
+  /** What nobody was seen to map, as it was told last; none once it is gone. */
+  get gap(): Gap | undefined {
+    return this.#gap;
+  }
+
   /** To be called when all that has been recorded is taken in. */
   check(recording: ProcessRecording): void {
     const { ledger } = recording;
     const differs = this.#mappedBytes() !== ledger.liveBytes + ledger.fileBytes;
-    // Once means little: a call may be under way.
-    const walks = differs && this.#suspects && performance.now() >= this.#notBeforeMs;
-    this.#suspects = differs;
-    if (!differs) this.#knownBytes = 0;
-    if (walks) this.#walk(recording);
+    const goesOn = differs && this.#differed;
+    this.#differed = differs;
+    if (this.#suspicion !== undefined && this.#suspicion.recording !== recording) this.#dropSuspicion();
+    if (!differs) {
+      this.#gap = undefined;
+      this.#dropSuspicion();
+    }
+    if (!goesOn) return;
+    if (this.#suspicion !== undefined) this.#confirm(recording, this.#suspicion);
+    else if (performance.now() >= this.#notBeforeMs) this.#suspect(recording);
   }
 
-  #walk(recording: ProcessRecording): void {
+  #suspect(recording: ProcessRecording): void {
+    const { missing, walkMs } = this.#walk(recording);
+    if (missing.length === 0) {
+      this.#gap = undefined;
+      this.#rest(walkMs);
+      return;
+    }
+    const suspicion = { recording, ranges: missing, walkMs };
+    this.#suspicion = suspicion;
+    recording.onMapped = (start, bytes) => {
+      const told = [{ start, end: start + bytes }];
+      suspicion.ranges = compareRanges(told, suspicion.ranges).missingInLedger;
+    };
+  }
+
+  #confirm(recording: ProcessRecording, suspicion: Suspicion): void {
+    const { missing, walkMs } = this.#walk(recording);
+    this.#dropSuspicion();
+    this.#rest(suspicion.walkMs + walkMs);
+    const ranges = intersectRanges(suspicion.ranges, missing);
+    const bytes = ranges.reduce((sum, { start, end }) => sum + end - start, 0);
+    if (bytes === 0) {
+      this.#gap = undefined;
+      return;
+    }
+    const known = this.#gap;
+    const grows = bytes > (known?.bytes ?? 0);
+    const reason = grows || known === undefined ? reasonOf(bytes, this.#causes.of(recording)) : known.reason;
+    this.#gap = { reason, bytes, ranges: largest(ranges) };
+    if (grows) this.tell(this.#gap);
+  }
+
+  #walk(recording: ProcessRecording): { missing: Range[]; walkMs: number } {
     const started = performance.now();
-    const bytes = unexplainedRanges(recording, this.facts).reduce(
-      (sum, { start, end }) => sum + end - start,
-      0,
-    );
-    const ended = performance.now();
-    this.#notBeforeMs = ended + (ended - started) / TIME_SHARE;
-    if (bytes > this.#knownBytes) this.tell({ reason: likelyCause(recording), bytes });
-    this.#knownBytes = bytes;
+    const missing = unexplainedRanges(recording, this.facts);
+    return { missing, walkMs: performance.now() - started };
+  }
+
+  #rest(walkMs: number): void {
+    this.#notBeforeMs = performance.now() + walkMs / TIME_SHARE;
+  }
+
+  #dropSuspicion(): void {
+    if (this.#suspicion === undefined) return;
+    this.#suspicion.recording.onMapped = undefined;
+    this.#suspicion = undefined;
   }
 
   #mappedBytes(): number {
@@ -61,14 +125,13 @@ export class SelfAudit {
   }
 }
 
-function likelyCause({ drain, header }: ProcessRecording): string {
-  const what = 'some ranges were mapped by nobody that was seen';
-  const lost = Object.values(drain.lost).reduce((sum, count) => sum + count, 0);
-  if (lost > 0) return `${what}: ${lost} events were lost`;
-  const sites = drain.channel.sites();
-  const overwritten = overwrittenSites(header.processId, sites);
-  if (overwritten > 0) return `${what}: another hooker has overwritten ${overwritten} system-call sites`;
-  const unseen = sites.filter(({ state }) => state === 'unpatchable').length;
-  if (unseen > 0) return `${what}: ${unseen} system-call sites could not be rewritten`;
-  return `${what}: a system call in code that was made at run time, or was not found`;
+function reasonOf(bytes: number, cause: string): string {
+  return `${formatBytes(bytes)} were mapped by nobody that was seen; most likely ${cause}`;
+}
+
+function largest(ranges: readonly Range[]): Gap['ranges'] {
+  return [...ranges]
+    .sort((a, b) => b.end - b.start - (a.end - a.start))
+    .slice(0, MOST_RANGES)
+    .map(({ start, end }) => ({ start: `0x${start.toString(16)}`, bytes: end - start }));
 }

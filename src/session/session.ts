@@ -89,7 +89,7 @@ export interface SessionEvents {
   /** An owner's growth crossed the reporting threshold. */
   growth: [SnapshotOwner];
   /** Events were lost or ranges can't be explained. */
-  gap: [{ reason: string; bytes: number }];
+  gap: [{ reason: string; bytes: number; ranges?: { start: string; bytes: number }[] }];
   /** The target was sent the signal that OFFHEAP_SIGNAL names: it wants a flame graph. */
   flamegraph: [];
   /** A process that this one or its children have started is watched from now on. Of launched sessions only. */

@@ -9,6 +9,9 @@ export interface CompletenessSources {
   recording: ProcessRecording | undefined;
   heap: HeapTotals | undefined;
   unexplainedBytes: number;
+  /** As the self-audit told them. */
+  gaps: readonly string[];
+  observerEffects: readonly string[];
 }
 
 const NOTHING_RECORDED = {
@@ -25,8 +28,16 @@ export function completenessOf({
   recording,
   heap,
   unexplainedBytes,
+  gaps,
+  observerEffects,
 }: CompletenessSources): Completeness {
-  const events = { heapEvents: heap?.events ?? 0, heapEventsLost: heap?.lost ?? 0, unexplainedBytes };
+  const events = {
+    heapEvents: heap?.events ?? 0,
+    heapEventsLost: heap?.lost ?? 0,
+    unexplainedBytes,
+    gaps: [...gaps],
+    observerEffects: [...observerEffects],
+  };
   if (recording === undefined) return { ...events, ...NOTHING_RECORDED, degraded: [...problems] };
   const { header, drain } = recording;
   const sites = drain.channel.sites();
@@ -37,7 +48,7 @@ export function completenessOf({
     mappingEventsLost: Object.values(drain.lost).reduce((total, count) => total + count, 0),
     truncatedStacks: header.stacksTruncated,
     sitesPatched: sites.filter(({ state }) => state === 'patched').length,
-    sitesOverwritten: overwrittenSites(header.processId, sites),
+    sitesOverwritten: overwrittenSites(header.processId, sites).length,
     degraded: [
       ...problems,
       ...ledgerReasons(recording),

@@ -21,6 +21,8 @@ export interface SnapshotSources {
   bytesPerMinute: (ownerKey: string) => number;
   observedSeconds: number;
   problem: string | undefined;
+  gaps: readonly string[];
+  observerEffects: readonly string[];
 }
 
 export function buildSnapshot(sources: SnapshotSources): Snapshot {
@@ -57,6 +59,8 @@ export function buildSnapshot(sources: SnapshotSources): Snapshot {
       recording,
       heap: heap?.totals,
       unexplainedBytes: sum(unexplained.map(({ bytes }) => bytes)),
+      gaps: sources.gaps,
+      observerEffects: sources.observerEffects,
     }),
     rss: {
       ...totals,

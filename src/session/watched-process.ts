@@ -215,6 +215,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
           return claimsOf(program.recording, program.attributions, this.#facts);
         },
         bytesPerMinute: (key) => program.growth.bytesPerMinute(key),
+        gaps: this.#gaps(),
       });
     } catch (error) {
       // It ended while it was read.
@@ -283,7 +284,13 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
       bytesPerMinute: (key) => program?.growth.bytesPerMinute(key) ?? 0,
       observedSeconds: (Date.now() - this.#since) / 1000,
       problem: this.#problem,
+      gaps: this.#gaps(),
+      observerEffects: [],
     });
+  }
+
+  #gaps(): string[] {
+    return this.#audit.gap === undefined ? [] : [this.#audit.gap.reason];
   }
 
   #at(address: number | string): SnapshotMapping | undefined {

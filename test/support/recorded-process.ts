@@ -103,6 +103,8 @@ export class RecordedProcess {
       bytesPerMinute: () => 0,
       observedSeconds: 0,
       problem: undefined,
+      gaps: [],
+      observerEffects: [],
     });
   }
 }

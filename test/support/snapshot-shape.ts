@@ -61,6 +61,8 @@ const SNAPSHOT: Shape = {
     sitesPatched: count,
     sitesOverwritten: count,
     unexplainedBytes: count,
+    gaps: [text],
+    observerEffects: [text],
     degraded: [text],
   },
   rss: {

@@ -1,5 +1,6 @@
-// inline_syscall LIBRARY ROUNDS: maps and unmaps through a library that holds system-call instructions of its
-// own, loaded by dlopen. Every other mapping is kept. Prints `calls ROUNDS kept_bytes N`.
+// inline_syscall LIBRARY [ROUNDS [hold]]: maps and unmaps through a library that holds system-call
+// instructions of its own, loaded by dlopen. Every other mapping is kept. Prints `calls ROUNDS kept_bytes N`,
+// and with `hold` keeps it all until its input is at its end.
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +9,7 @@ enum { kBytes = 64 << 10 };
 
 int main(int argc, char** argv) {
     if (argc < 2) {
-        fprintf(stderr, "usage: inline_syscall LIBRARY [ROUNDS]\n");
+        fprintf(stderr, "usage: inline_syscall LIBRARY [ROUNDS [hold]]\n");
         return 2;
     }
     const int rounds = argc > 2 ? atoi(argv[2]) : 100;
@@ -33,5 +34,9 @@ int main(int argc, char** argv) {
         }
     }
     printf("calls %d kept_bytes %ld\nREADY\n", rounds, kept_bytes);
+    fflush(stdout);
+    if (argc > 3)
+        while (getchar() != EOF) {
+        }
     return 0;
 }

@@ -1,10 +1,10 @@
-// ucx_leak LIBUCP ITERATIONS [reuse]
+// ucx_leak LIBUCP ITERATIONS [reuse | hold]
 //
 // UCX's registration cache grows inside every munmap of the program that loaded it: register one buffer, then
 // map, touch and unmap. No RDMA device is needed, nor UCX's headers: the few structures are declared here.
 //
 // With `reuse`, a second registration then drains the queue and the loop runs again: the pool's memory is
-// used anew.
+// used anew. With `hold` it waits for a line of input before the loop and after it.
 #include <dlfcn.h>
 #include <malloc.h>
 #include <stdint.h>
@@ -111,20 +111,29 @@ static void report(const char* when) {
     fflush(stdout);
 }
 
+static void wait_for_line(void) {
+    int character;
+    do character = getchar();
+    while (character != '\n' && character != EOF);
+}
+
 int main(int argc, char** argv) {
     if (argc < 3) {
-        fprintf(stderr, "usage: ucx_leak LIBUCP ITERATIONS [reuse]\n");
+        fprintf(stderr, "usage: ucx_leak LIBUCP ITERATIONS [reuse | hold]\n");
         return 2;
     }
     const long iterations = atol(argv[2]);
     const int reuse = argc > 3 && strcmp(argv[3], "reuse") == 0;
+    const int hold = argc > 3 && strcmp(argv[3], "hold") == 0;
     load_ucx(argv[1]);
     register_memory(new_buffer(), kBufferBytes);
 
     printf("READY\n");
     report("before");
+    if (hold) wait_for_line();
     for (long i = 0; i < iterations; ++i) churn_once();
     report("after");
+    if (hold) wait_for_line();
 
     if (reuse) {
         register_memory(new_buffer(), kBufferBytes);
