@@ -20,10 +20,16 @@ export function accessibleBytes({ bytes, reservedBytes }: { bytes: number; reser
   return bytes - reservedBytes;
 }
 
-/** "ucs_mpool_grow (libucs.so.0)"; the file address stands in for a function without a name. */
+/** "ucs_mpool_grow (libucs.so.0)", "handle (app.mjs:12)"; the file address stands in for a function without a name. */
 export function frameName(frame: SnapshotFrame): string {
   const name = frame.function ?? frame.fileAddress;
-  return `${name} (${frame.module})`;
+  return `${name} (${sourcePlace(frame) ?? frame.module})`;
+}
+
+/** "app.mjs:12": where code that is no module's stands; null where it is a module's, or that is unknown. */
+function sourcePlace({ language, file, line }: SnapshotFrame): string | null {
+  if (language === 'native' || file === null) return null;
+  return `${file.slice(file.lastIndexOf('/') + 1)}${line === null ? '' : `:${line}`}`;
 }
 
 /** The snapshot's mappings summed by stack, owner and enclosing operation; most bytes first, reservations not counted. */

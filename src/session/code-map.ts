@@ -67,6 +67,12 @@ export class CodeMap {
   #describe(recording: ProcessRecording, frame: StackFrame): Described {
     const module = moduleOf(recording, frame);
     const described = describeFrame(this.#symbolizer, module, frame.address, frame.exact);
+    if (described.function === null) {
+      const made = recording.jit.describe(inCode(frame), Number.POSITIVE_INFINITY);
+      // Other code may come to stand there.
+      if (made !== null) return { frame: { ...described, ...made }, isFinal: false };
+      if (module?.elf === null) return { frame: described, isFinal: false };
+    }
     // Code that nothing is known of may become known by an event that is still on its way.
     return { frame: described, isFinal: module !== null };
   }
@@ -81,7 +87,11 @@ export class CodeMap {
   }
 }
 
-function moduleOf({ modules }: ProcessRecording, { address, exact, generation }: StackFrame): Module | null {
-  // A return address may be the first byte behind its module's code.
-  return modules.find(exact ? address : address - 1, generation);
+function moduleOf({ modules }: ProcessRecording, frame: StackFrame): Module | null {
+  return modules.find(inCode(frame), frame.generation);
+}
+
+/** A return address may be the first byte behind its module's code. */
+function inCode({ address, exact }: StackFrame): number {
+  return exact ? address : address - 1;
 }

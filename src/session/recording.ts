@@ -5,6 +5,9 @@ import { SiteTable } from '../ledger/site-table.js';
 import type { ElfStore } from '../modules/elf-store.js';
 import { ProcessFiles } from '../modules/process-files.js';
 import { ModuleTable } from '../modules/table.js';
+import { JitCode } from '../symbolize/jit/jit-code.js';
+import { ProcessSight } from '../symbolize/jit/process-sight.js';
+import { clock } from '../wire/addon.js';
 import type { MappingEvent } from '../wire/event.js';
 import type { ChannelHeader } from '../wire/header.js';
 import { type Checkpoint, CheckpointFile } from './checkpoint-file.js';
@@ -37,6 +40,7 @@ export interface RecordingOptions {
 export class ProcessRecording implements DrainHandler {
   readonly drain: Drain;
   readonly modules: ModuleTable;
+  readonly jit: JitCode;
   /** The recording that this one continues after a fork, for stacks from before it. */
   readonly parent: ProcessRecording | undefined;
   /** Events were lost since the ledger was last brought in line with the kernel. */
@@ -70,6 +74,13 @@ export class ProcessRecording implements DrainHandler {
         ...(options.elfStore === undefined ? {} : { store: options.elfStore }),
       }),
     );
+    const { processId: pid, processStartTicks: startTicks, startMonotonicNs } = header;
+    this.jit = new JitCode({
+      sight: new ProcessSight({ pid, startTicks, channelPath: path }),
+      startMonotonicNs,
+      startUnixMs: Number(header.startUnixNs / 1_000_000n),
+      nowNs: () => clock().monotonicNs - startMonotonicNs,
+    });
     this.#moduleLog = new ModuleLog(this.modules);
     this.#checkpointFile = new CheckpointFile(path);
     this.parent = header.parentChannelId === null ? undefined : options.recordingOf?.(header.parentChannelId);
@@ -151,8 +162,14 @@ export class ProcessRecording implements DrainHandler {
     this.unsaved = false;
   }
 
+  /** Learns the names of the code that was made since the last time. */
+  followJit(): void {
+    this.jit.refresh(this.modules.current.flatMap(({ path }) => path ?? []));
+  }
+
   /** Stops reading; what was not confirmed stays in the channel for the next collector. */
   close(): void {
+    this.jit.close();
     this.drain.close();
   }
 

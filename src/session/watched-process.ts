@@ -262,6 +262,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     if (program === undefined || this.#ended !== undefined) return;
     this.poll();
     this.#audit.check(program.recording);
+    program.recording.followJit();
     this.#residency.sample(program.recording.ledger);
     program.sampleGrowth();
     // A whole snapshot is made only for those who want it: with 100,000 mappings it is work.
@@ -273,6 +274,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
   #build(): Snapshot {
     if (this.#last !== undefined) return this.#last;
     const program = this.#programs.present;
+    program?.recording.followJit();
     return buildSnapshot({
       facts: this.#facts,
       ended: this.#ended,

@@ -1,14 +1,16 @@
 import { fileAddress, type Module } from '../modules/table.js';
 import type { Symbolizer } from './symbols.js';
 
+export type Language = 'native' | 'python' | 'javascript' | 'java';
+
 /** A stack frame for reports. */
 export interface Frame {
   module: string;
   function: string | null;
-  file: null;
-  line: null;
-  inlined: false;
-  language: 'native';
+  file: string | null;
+  line: number | null;
+  inlined: boolean;
+  language: Language;
   /** Runtime address, hexadecimal. */
   address: string;
   /** Address in the module's file, hexadecimal; the runtime address where no module is known. */

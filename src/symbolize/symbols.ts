@@ -117,9 +117,13 @@ export function displayName(rawName: string): string {
   const [, mangled = rawName, suffix = ''] = /^(.*?)(@plt)?$/s.exec(rawName) ?? [];
   const whole = demangle(mangled);
   const name = whole === null ? shortCName(mangled) : isRust(mangled) ? whole : shortCppName(whole);
-  // A name from a file may hold anything, escape sequences of a terminal included.
+  return displayText(name) + suffix;
+}
+
+/** A name from a file, which may hold anything, as it may be shown: no escape sequences of a terminal, and not endless. */
+export function displayText(name: string): string {
   const printable = name.replace(/\p{Cc}/gu, '?');
-  return (printable.length > LONGEST_NAME ? `${printable.slice(0, LONGEST_NAME - 1)}…` : printable) + suffix;
+  return printable.length > LONGEST_NAME ? `${printable.slice(0, LONGEST_NAME - 1)}…` : printable;
 }
 
 /** Rust's names have no parameters, but brackets of other meanings. */

@@ -17,10 +17,13 @@ export function frameLabels(): (frame: SnapshotFrame) => FrameLabel {
     const key = `${module}\0${name ?? fileAddress}\0${file}\0${line}\0${inlined}\0${language}`;
     let label = labels.get(key);
     if (label === undefined) {
-      const source = file === null ? '' : `, ${file}${line === null ? '' : `:${line}`}`;
+      const source = file === null ? null : `${file}${line === null ? '' : `:${line}`}`;
+      // Code that is interpreted or made at run time stands in no module that would say more.
+      const place = language === 'native' ? module : source === null ? language : null;
+      const details = [place, source, inlined ? 'inlined' : null];
       label = {
         name: printable(name ?? `${module}+${fileAddress}`),
-        detail: printable(`${module}${source}${inlined ? ', inlined' : ''}`),
+        detail: printable(details.filter((each) => each !== null).join(', ')),
         kind: moduleKind(frame),
       };
       labels.set(key, label);
