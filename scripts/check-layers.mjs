@@ -27,6 +27,7 @@ const ENTRY_USES = ['session', 'app'];
 const NATIVE_USES = {
   'native/wire': [],
   'native/addon': ['native/wire'],
+  'native/lines': [],
   'preload/unwind': ['native/wire'],
   'preload/runtime': ['native/wire'],
   'preload/record': ['native/wire', 'preload/runtime'],

@@ -57,7 +57,7 @@ export class LocalCollector implements Collector {
   }
 
   async snapshot(): Promise<Snapshot> {
-    return this.session.snapshot();
+    return this.session.withLines(this.session.snapshot());
   }
 
   async account(): Promise<AccountReport> {

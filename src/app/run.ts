@@ -87,7 +87,10 @@ async function serve(session: LaunchedSession, dir: string | undefined): Promise
 }
 
 async function writeFiles(session: Session, { snapshot, flamegraph }: RunOptions): Promise<void> {
-  if (snapshot !== undefined) await writeFile(snapshot, `${JSON.stringify(session.snapshot())}\n`);
+  if (snapshot !== undefined) {
+    const work = session.withLines(session.snapshot());
+    await writeFile(snapshot, `${JSON.stringify(await waiting('looking up lines', work))}\n`);
+  }
   if (flamegraph === undefined) return;
   const work = session.flamegraph({ format: formatOfFile(flamegraph) });
   await writeFile(flamegraph, await waiting('drawing the flame graph', work));

@@ -46,6 +46,11 @@ export class BoundedFile {
     return this.#path;
   }
 
+  /** A path by which another process of this user opens this very file, also where the target has deleted it. */
+  get sharedPath(): string {
+    return this.#descriptor === null ? this.#path : `/proc/${process.pid}/fd/${this.#descriptor}`;
+  }
+
   /** `length` bytes from `offset`; throws `ElfError` where the file doesn't hold them. */
   read(offset: number, length: number): Buffer {
     if (!(offset >= 0 && length >= 0 && offset + length <= this.bytes)) {

@@ -1,7 +1,8 @@
 import type { StackFrame } from '../drain/stacks.js';
 import type { AttributionFrame } from '../ledger/attribution.js';
 import type { Module } from '../modules/table.js';
-import { describeFrame, type Frame } from '../symbolize/frame.js';
+import { describeFrames, type Frame } from '../symbolize/frame.js';
+import { SourceLines } from '../symbolize/lines/source-lines.js';
 import type { Symbolizer } from '../symbolize/symbols.js';
 import { type Described, DescribedFrames } from './described-frames.js';
 import type { ProcessRecording } from './recording.js';
@@ -13,15 +14,32 @@ export function stackNumber(node: number, ancestor: number): number {
   return node === 0 ? 0 : node + ancestor * ANCESTOR_STEP;
 }
 
+export interface StacksWithLines {
+  /** By number. */
+  stacks: Record<string, Frame[]>;
+  /** Why frames have no lines that should have: one line each. */
+  problems: string[];
+}
+
+function nodeOf(stackNumber: number): number {
+  return stackNumber % ANCESTOR_STEP;
+}
+
+function ancestorOf(stackNumber: number): number {
+  return Math.floor(stackNumber / ANCESTOR_STEP);
+}
+
 /** What the addresses of a recording's stacks mean. */
 export class CodeMap {
   readonly #recording: ProcessRecording;
   readonly #symbolizer: Symbolizer;
+  readonly #lines: SourceLines;
   readonly #frames = new WeakMap<ProcessRecording, DescribedFrames>();
 
-  constructor(recording: ProcessRecording, symbolizer: Symbolizer) {
+  constructor(recording: ProcessRecording, symbolizer: Symbolizer, lines = new SourceLines()) {
     this.#recording = recording;
     this.#symbolizer = symbolizer;
+    this.#lines = lines;
   }
 
   /** A stack for attribution, leaf first, read as far as it is asked for; functions are looked up only when asked for. */
@@ -39,15 +57,52 @@ export class CodeMap {
     }
   }
 
-  /** A stack for reports, leaf first. */
+  /** A stack for reports, leaf first, with the lines of source that are known so far. */
   frames(number: number): Frame[] {
-    const ancestor = Math.floor(number / ANCESTOR_STEP);
-    const recording = this.#recordingOf(ancestor);
+    const recording = this.#recordingOf(ancestorOf(number));
     if (recording === undefined) return [];
     const described = this.#described(recording);
+    const { version } = this.#lines;
     return recording.drain.stacks
-      .frames(number % ANCESTOR_STEP)
-      .map((frame) => described.of(frame, () => this.#describe(recording, frame)));
+      .frames(nodeOf(number))
+      .flatMap((frame) =>
+        described.of(frame, version, () => this.#describe(recording, frame, moduleOf(recording, frame))),
+      );
+  }
+
+  /** Stacks with the lines of source of their frames, which are looked up now; and what was in the way. */
+  async withLines(numbers: readonly number[]): Promise<StacksWithLines> {
+    // The channel may be closed by the time that the lines are known.
+    const stacks = numbers.map((number) => ({
+      number,
+      frames: [...this.#resolve(nodeOf(number), ancestorOf(number))],
+    }));
+    const paths = new Set<string>();
+    for (const { frames } of stacks) {
+      for (const { module, frame } of frames) {
+        if (module === null) continue;
+        this.#lines.want(module, frame.exact ? frame.address : frame.address - 1);
+        paths.add(module.path ?? module.name);
+      }
+    }
+    await this.#lines.settled();
+    const { problems, version } = this.#lines;
+    return {
+      stacks: Object.fromEntries(
+        stacks.map(({ number, frames }) => {
+          const recording = this.#recordingOf(ancestorOf(number));
+          if (recording === undefined) return [number, []];
+          const described = this.#described(recording);
+          const each = frames.flatMap(({ frame, module }) =>
+            described.of(frame, version, () => this.#describe(recording, frame, module)),
+          );
+          return [number, each];
+        }),
+      ),
+      problems: [...paths]
+        .filter((path) => problems.has(path))
+        .map((path) => `no lines of ${path}: ${problems.get(path)}`),
+    };
   }
 
   *#resolve(node: number, ancestor: number): Generator<{ frame: StackFrame; module: Module | null }> {
@@ -64,17 +119,17 @@ export class CodeMap {
     return recording;
   }
 
-  #describe(recording: ProcessRecording, frame: StackFrame): Described {
-    const module = moduleOf(recording, frame);
-    const described = describeFrame(this.#symbolizer, module, frame.address, frame.exact);
-    if (described.function === null) {
+  #describe(recording: ProcessRecording, frame: StackFrame, module: Module | null): Described {
+    const { address, exact } = frame;
+    const frames = describeFrames(this.#symbolizer, this.#lines, module, address, exact);
+    if (frames.length === 1 && frames[0]!.function === null) {
       const made = recording.jit.describe(inCode(frame), Number.POSITIVE_INFINITY);
       // Other code may come to stand there.
-      if (made !== null) return { frame: { ...described, ...made }, isFinal: false };
-      if (module?.elf === null) return { frame: described, isFinal: false };
+      if (made !== null) return { frames: [{ ...frames[0]!, ...made }], isKnown: false };
+      if (module?.elf === null) return { frames, isKnown: false };
     }
     // Code that nothing is known of may become known by an event that is still on its way.
-    return { frame: described, isFinal: module !== null };
+    return { frames, isKnown: module !== null };
   }
 
   #described(recording: ProcessRecording): DescribedFrames {

@@ -2,9 +2,15 @@ import type { StackFrame } from '../drain/stacks.js';
 import type { Frame } from '../symbolize/frame.js';
 
 export interface Described {
-  frame: Frame;
-  /** It will be described the same way for ever. */
-  isFinal: boolean;
+  /** Leaf first: one address may stand for several inlined calls. */
+  frames: readonly Frame[];
+  /** Its module is known: it is described the same way until more lines are known. */
+  isKnown: boolean;
+}
+
+interface Kept {
+  frames: readonly Frame[];
+  linesVersion: number;
 }
 
 /** An engine that makes code may go through any number of addresses. */
@@ -16,19 +22,25 @@ const MOST_FRAMES = 200_000;
  */
 export class DescribedFrames {
   /** By generation, then by address. */
-  readonly #known = new Map<number, Map<number, Frame>>();
+  readonly #known = new Map<number, Map<number, Kept>>();
   #count = 0;
 
-  of({ address, exact, generation }: StackFrame, describe: () => Described): Frame {
+  /** What was described before lines of source were known is described anew: `linesVersion` says how many are. */
+  of(
+    { address, exact, generation }: StackFrame,
+    linesVersion: number,
+    describe: () => Described,
+  ): readonly Frame[] {
     const key = 2 * address + Number(exact);
-    const known = this.#known.get(generation)?.get(key);
-    if (known !== undefined) return known;
-    const { frame, isFinal } = describe();
-    if (isFinal) this.#keep(generation, key, frame);
-    return frame;
+    const kept = this.#known.get(generation)?.get(key);
+    if (kept?.linesVersion === linesVersion) return kept.frames;
+    const { frames, isKnown } = describe();
+    if (kept !== undefined && isKnown) Object.assign(kept, { frames, linesVersion });
+    else if (isKnown) this.#keep(generation, key, { frames, linesVersion });
+    return frames;
   }
 
-  #keep(generation: number, key: number, frame: Frame): void {
+  #keep(generation: number, key: number, kept: Kept): void {
     if (this.#count === MOST_FRAMES) {
       this.#known.clear();
       this.#count = 0;
@@ -38,7 +50,7 @@ export class DescribedFrames {
       frames = new Map();
       this.#known.set(generation, frames);
     }
-    frames.set(key, frame);
+    frames.set(key, kept);
     this.#count++;
   }
 }

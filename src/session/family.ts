@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { type ChannelFile, channelFiles } from '../drain/directory.js';
 import { liveness } from '../drain/process-identity.js';
 import { ElfStore } from '../modules/elf-store.js';
+import { SourceLines } from '../symbolize/lines/source-lines.js';
 import { Symbolizer } from '../symbolize/symbols.js';
 import { Channel } from '../wire/channel.js';
 import { OffheapError } from '../wire/error.js';
@@ -47,6 +48,7 @@ export class Family {
   readonly #seen = new Set<string>();
   readonly #elfStore = new ElfStore();
   readonly #symbolizer = new Symbolizer();
+  readonly #lines = new SourceLines();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(directory: string, options: FamilyOptions) {
@@ -62,6 +64,7 @@ export class Family {
     return new WatchedProcess(facts, {
       elfStore: this.#elfStore,
       symbolizer: this.#symbolizer,
+      lines: this.#lines,
       recordingOf: (channelId) => this.#recordings.get(channelId),
       goesOn: () => this.#goingOn(new Set([facts.pid])).size > 0,
       ...(this.#options.intervalMs === undefined ? {} : { intervalMs: this.#options.intervalMs }),

@@ -1,4 +1,5 @@
 import { GrowthTracker } from '../diagnose/growth.js';
+import type { SourceLines } from '../symbolize/lines/source-lines.js';
 import type { Symbolizer } from '../symbolize/symbols.js';
 import { Attributions } from './attributions.js';
 import { CodeMap } from './code-map.js';
@@ -8,6 +9,7 @@ import { ownerKey } from './snapshot-mappings.js';
 
 export interface ProgramOptions {
   symbolizer: Symbolizer;
+  lines: SourceLines;
   /** The program's file, null while it is unknown. */
   path: string | null;
   /** Reads the mapping events up to now. */
@@ -23,9 +25,9 @@ export class Program {
 
   constructor(
     readonly recording: ProcessRecording,
-    { symbolizer, path, readMappings }: ProgramOptions,
+    { symbolizer, lines, path, readMappings }: ProgramOptions,
   ) {
-    this.code = new CodeMap(recording, symbolizer);
+    this.code = new CodeMap(recording, symbolizer, lines);
     this.attributions = new Attributions(recording, this.code, path);
     this.heap = new HeapOfProgram(recording.path, { code: this.code, readMappings });
   }

@@ -1,3 +1,4 @@
+import type { SourceLines } from '../symbolize/lines/source-lines.js';
 import type { Symbolizer } from '../symbolize/symbols.js';
 import { OffheapError } from '../wire/error.js';
 import { bringInStep } from './in-step.js';
@@ -9,6 +10,7 @@ import { ProcessRecording, type RecordingOptions } from './recording.js';
 export interface ProgramsOptions {
   recording: RecordingOptions;
   symbolizer: Symbolizer;
+  lines: SourceLines;
   /** Events were lost or can't be read. */
   onGap: (reason: string) => void;
 }
@@ -46,6 +48,7 @@ export class Programs {
     facts.describe(recording.header, recording.drain.channel.command());
     this.#present = new Program(recording, {
       symbolizer: options.symbolizer,
+      lines: options.lines,
       path: facts.programPath(),
       readMappings: () => void this.poll(),
     });

@@ -103,7 +103,13 @@ export interface Session {
   readonly ledger: LedgerView;
   /** The same as `ledger.heap`. */
   readonly heap: HeapView;
+  /** Frames have the lines of source that were looked up before. */
   snapshot(): Snapshot;
+  /**
+   * A snapshot of this session with the lines of source of its stacks, or of some of them: looked up now. Snapshots
+   * that are taken later have these lines at once.
+   */
+  withLines(snapshot: Snapshot, stacks?: readonly number[]): Promise<Snapshot>;
   /**
    * Every resident byte, by owner; of a process that has ended, what was last known of it. Throws `PROCESS_REFUSED` where
    * /proc may not be read.

@@ -2,8 +2,9 @@ import { EventEmitter } from 'node:events';
 import { Poller } from '../drain/poller.js';
 import { diffSnapshots } from '../report/diff.js';
 import { renderFlamegraph } from '../report/flamegraph/flamegraph.js';
-import type { AccountReport, Snapshot, SnapshotMapping } from '../report/schema.js';
+import type { AccountReport, Snapshot, SnapshotFrame, SnapshotMapping } from '../report/schema.js';
 import { stackSites } from '../report/stacks.js';
+import { SourceLines } from '../symbolize/lines/source-lines.js';
 import { Symbolizer } from '../symbolize/symbols.js';
 import { OffheapError } from '../wire/error.js';
 import { accountOf, accountOfEnded } from './account.js';
@@ -32,6 +33,7 @@ export interface WatchOptions extends RecordingOptions {
   /** How often growth is sampled, in milliseconds. */
   intervalMs?: number;
   symbolizer?: Symbolizer;
+  lines?: SourceLines;
   /** Whether there is a channel of the process that it does not follow yet: an exec's, found before it was looked at. */
   goesOn?: () => boolean;
 }
@@ -67,6 +69,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     this.#programs = new Programs(facts, {
       recording: options,
       symbolizer: options.symbolizer ?? new Symbolizer(),
+      lines: options.lines ?? new SourceLines(),
       onGap: (reason) => void this.emit('gap', { reason, bytes: 0 }),
     });
     this.#residency = new ResidencySampler(facts);
@@ -203,6 +206,21 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     return this.#build();
   }
 
+  async withLines(snapshot: Snapshot, stacks?: readonly number[]): Promise<Snapshot> {
+    const code = this.#programs.present?.code;
+    if (code === undefined) return snapshot;
+    const { completeness, stacks: before } = snapshot;
+    const wanted = (stacks ?? Object.keys(before).map(Number)).filter((number) => number in before);
+    const found = await code.withLines(wanted);
+    const described = { ...before };
+    for (const [number, frames] of Object.entries(found.stacks)) {
+      // A snapshot from before an exec numbers other stacks.
+      if (isSameStack(frames, before[number] ?? [])) described[number] = frames;
+    }
+    const degraded = [...completeness.degraded, ...found.problems];
+    return { ...snapshot, stacks: described, completeness: { ...completeness, degraded } };
+  }
+
   account(): AccountReport {
     const program = this.#programs.present;
     if (program === undefined || this.#ended !== undefined || !this.#facts.isRunning()) {
@@ -237,7 +255,9 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
   async flamegraph({ format = 'svg', of = 'live' }: FlamegraphOptions = {}): Promise<string> {
     const since = of === 'growth' || of === 'heap-growth' ? this.#requireMark() : undefined;
     const what = of === 'heap' || of === 'heap-growth' ? 'heap' : 'mappings';
-    return renderFlamegraph(this.snapshot(), { format, what, since });
+    const snapshot = await this.withLines(this.snapshot());
+    // Towers are compared by what their frames say: both must know the same lines.
+    return renderFlamegraph(snapshot, { format, what, since: since && (await this.withLines(since)) });
   }
 
   async close(): Promise<void> {
@@ -316,4 +336,13 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     this.#poller?.stop();
     this.#poller = undefined;
   }
+}
+
+/** Whether the frames are at the same addresses; inlined ones share their caller's. */
+function isSameStack(a: readonly SnapshotFrame[], b: readonly SnapshotFrame[]): boolean {
+  const [first, second] = [a, b].map((frames) => frames.filter(({ inlined }) => !inlined));
+  return (
+    first!.length === second!.length &&
+    first!.every(({ address }, index) => address === second![index]!.address)
+  );
 }

@@ -1,5 +1,6 @@
 import { fileAddress, type Module } from '../modules/table.js';
-import type { Symbolizer } from './symbols.js';
+import type { SourceLines } from './lines/source-lines.js';
+import { displayName, type Symbolizer } from './symbols.js';
 
 export type Language = 'native' | 'python' | 'javascript' | 'java';
 
@@ -9,6 +10,7 @@ export interface Frame {
   function: string | null;
   file: string | null;
   line: number | null;
+  /** The compiler put it into its caller, the next frame. */
   inlined: boolean;
   language: Language;
   /** Runtime address, hexadecimal. */
@@ -39,6 +41,28 @@ export function describeFrame(
     address: hexadecimal(address),
     fileAddress: hexadecimal(module ? fileAddress(module, address) : address),
   };
+}
+
+/**
+ * As `describeFrame`, with the lines of source as far as they are known: one frame for each call that was inlined at
+ * the address, leaf first, and the one of the function that holds them.
+ */
+export function describeFrames(
+  symbolizer: Symbolizer,
+  lines: SourceLines,
+  module: Module | null,
+  address: number,
+  exact: boolean,
+): Frame[] {
+  const frame = describeFrame(symbolizer, module, address, exact);
+  const chain = module === null ? undefined : lines.chain(module, exact ? address : address - 1);
+  if (chain === undefined || chain.length === 0) return [frame];
+  return chain.map(({ rawFunction, file, line }, index) => {
+    const inlined = index < chain.length - 1;
+    const named = rawFunction === null ? null : displayName(rawFunction);
+    // The symbol table's name for the function as a whole: it was shown before the lines were known.
+    return { ...frame, file, line, inlined, function: inlined ? named : (frame.function ?? named) };
+  });
 }
 
 function hexadecimal(address: number): string {

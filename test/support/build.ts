@@ -83,12 +83,12 @@ export function buildGo(): string {
   ]);
 }
 
-/** Compiles `test/targets/rust/churn.rs`. */
-export function buildRust(): string {
-  const file = source(join('rust', 'churn.rs'));
-  return make(build('rust-churn'), [file], (into) => [
+/** Compiles `test/targets/rust/NAME.rs`. */
+export function buildRust(name = 'churn', { flags = [] as string[] } = {}): string {
+  const file = source(join('rust', `${name}.rs`));
+  return make(build(`rust-${name}`), [file], (into) => [
     'rustc',
-    ['-O', '--edition', '2021', '-o', into, file],
+    ['-O', ...flags, '--edition', '2021', '-o', into, file],
   ]);
 }
 

@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { TestContext } from 'vitest';
+import { workerPath } from '../../src/symbolize/lines/worker-path.js';
 import { LIBUCP } from './paths.js';
 
 /** Whether an executable of this name is on the PATH. */
@@ -58,6 +59,10 @@ function starts(tool: string, ...args: string[]): boolean {
 }
 
 const NEEDS = {
+  libbacktrace: {
+    present: () => workerPath() !== null,
+    install: 'apt-get install libgcc-12-dev, or the like of your compiler, and npm run build',
+  },
   strace: { present: straceWorks, install: 'apt-get install strace, and permission to trace' },
   go: { present: () => starts('go', 'version'), install: 'apt-get install golang-go' },
   rust: { present: () => starts('rustc', '--version'), install: 'apt-get install rustc' },

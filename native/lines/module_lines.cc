@@ -1,0 +1,39 @@
+#include "native/lines/module_lines.h"
+
+#include <backtrace.h>
+#include <string.h>
+
+namespace offheap::lines {
+namespace {
+
+// Calls inlined into one another at one address; a file that claims more isn't believed.
+constexpr size_t kDeepestInlining = 256;
+
+}  // namespace
+
+void ModuleLines::find(uint64_t file_address, std::vector<SourceFrame>& frames) {
+    const Choice choice(name_, module_, alternate_name_, alternate_);
+    if (state_ == nullptr) state_ = backtrace_create_state(name_.c_str(), 0, on_error, this);
+    if (state_ == nullptr) return;
+    frames_ = &frames;
+    most_frames_ = frames.size() + kDeepestInlining;
+    backtrace_pcinfo(state_, file_address, on_frame, on_error, this);
+}
+
+int ModuleLines::on_frame(void* self, uintptr_t, const char* file, int line, const char* function) {
+    auto& lines = *static_cast<ModuleLines*>(self);
+    if (file == nullptr && function == nullptr) return 0;
+    if (lines.frames_->size() == lines.most_frames_) return 1;
+    lines.frames_->push_back({function, file, line > 0 ? static_cast<uint32_t>(line) : 0});
+    return 0;
+}
+
+void ModuleLines::on_error(void* self, const char* message, int number) {
+    auto& problem = static_cast<ModuleLines*>(self)->problem_;
+    if (!problem.empty()) return;
+    problem = message;
+    // -1 stands for debug information that is absent.
+    if (number > 0) problem += std::string(": ") + strerror(number);
+}
+
+}  // namespace offheap::lines

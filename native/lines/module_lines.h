@@ -1,0 +1,53 @@
+// The functions and lines of one file's addresses, by libbacktrace. It never frees what it has read of a
+// file: whoever minds ends the process.
+#pragma once
+
+#include <stdint.h>
+
+#include <string>
+#include <vector>
+
+#include "native/lines/chosen_files.h"
+
+struct backtrace_state;
+
+namespace offheap::lines {
+
+// Null where unknown. The texts live as long as the module.
+struct SourceFrame {
+    const char* function;
+    const char* file;
+    uint32_t line;
+};
+
+class ModuleLines {
+  public:
+    // The file and its alternate one (of dwz), empty where there is none, are opened as soon as an address is
+    // asked for.
+    ModuleLines(std::string name, std::string alternate_name)
+        : name_(std::move(name)), alternate_name_(std::move(alternate_name)) {}
+
+    ChosenFile& module() { return module_; }
+    ChosenFile& alternate() { return alternate_; }
+
+    // Appends the frames at an address, innermost first; none where nothing is known.
+    void find(uint64_t file_address, std::vector<SourceFrame>& frames);
+
+    // What libbacktrace complained of first, empty where of nothing.
+    const std::string& problem() const { return problem_; }
+
+  private:
+    static int on_frame(void* self, uintptr_t address, const char* file, int line, const char* function);
+    static void on_error(void* self, const char* message, int number);
+
+    const std::string name_;
+    const std::string alternate_name_;
+    ChosenFile module_;
+    ChosenFile alternate_;
+    backtrace_state* state_ = nullptr;
+    std::vector<SourceFrame>* frames_ = nullptr;
+    size_t most_frames_ = 0;
+    std::string problem_;
+};
+
+}  // namespace offheap::lines

@@ -1,0 +1,78 @@
+import { readFileSync } from 'node:fs';
+import { basename, join, relative, resolve } from 'node:path';
+import { expect, test } from 'vitest';
+import type { Snapshot, SnapshotFrame } from '../src/report/schema.js';
+import { buildCxx, buildRust } from './support/build.js';
+import { needs } from './support/needs.js';
+import { channelFolder, offheap, snapshotOf, startOffheap } from './support/offheap.js';
+import { ROOT, TARGET_SOURCES } from './support/paths.js';
+
+const MAPPED_BYTES = 3 << 20;
+
+/** A snapshot by the command line of a program that waits for a line behind its READY. */
+async function snapshotWhileReady(program: string): Promise<Snapshot> {
+  const directory = channelFolder();
+  const running = startOffheap(['run', '--quiet', '--dir', directory, '--', program]);
+  await running.line(/^READY$/);
+  const { stdout } = await offheap(['ps', '--json', '--dir', directory]);
+  const [{ pid }] = JSON.parse(stdout) as [{ pid: number }];
+  const snapshot = await snapshotOf(pid, directory);
+  expect((await running.end('\n')).status).toBe(0);
+  return snapshot;
+}
+
+/** The one stack that mapped 3 MiB. */
+function stackOf({ mappings, stacks }: Snapshot): SnapshotFrame[] {
+  const [mapping] = mappings.filter(({ bytes }) => bytes === MAPPED_BYTES);
+  return stacks[mapping!.stack]!;
+}
+
+const brief = ({ function: name, file, line, inlined }: SnapshotFrame) => ({ name, file, line, inlined });
+
+/** What frames of a source should say; its lines are those that end in "at: NAME". */
+function expectedFrames(file: string, rows: [name: string, place: string, inlined: boolean][]) {
+  const lines = readFileSync(resolve(ROOT, file), 'utf8').split('\n');
+  const lineOf = (place: string) => 1 + lines.findIndex((line) => line.endsWith(` at: ${place}`));
+  return rows.map(([name, place, inlined]) => ({ name, file, line: lineOf(place), inlined }));
+}
+
+test('C++: templates that were inlined, a lambda among them, leaf to root', async (context) => {
+  needs(context, 'libbacktrace');
+  const snapshot = await snapshotWhileReady(buildCxx('inlined_templates'));
+  const stack = stackOf(snapshot);
+  const own = stack.filter(({ module }) => module === 'inlined_templates');
+  const source = join(TARGET_SOURCES, 'inlined_templates.cc');
+  expect(own.map(brief)).toEqual([
+    ...expectedFrames(source, [
+      ['shop::Pool<long>::grow', 'grow', true],
+      ['shop::fill<long, (unsigned long)3145728>', 'fill', true],
+      ['shop::Shop::open::{lambda(auto:1)#1}::operator()<void (*)(shop::Pool<long>&)>', 'open', true],
+      ['shop::Shop::open', 'open', false],
+      ['main', 'main', false],
+    ]),
+    { name: '_start', file: null, line: null, inlined: false },
+  ]);
+  // One address, four functions: they stand together.
+  expect(new Set(own.slice(0, 4).map(({ address }) => address)).size).toBe(1);
+  expect(stack[0]).toMatchObject({ function: 'mmap', module: 'libc.so.6', inlined: false });
+  expect(snapshot.completeness.degraded).toEqual([]);
+});
+
+test('Rust: generic functions that were inlined, down to main', async (context) => {
+  needs(context, 'libbacktrace', 'rust');
+  const snapshot = await snapshotWhileReady(buildRust('inlined', { flags: ['-g'] }));
+  const own = stackOf(snapshot).filter(({ module }) => module === 'rust-inlined');
+  const source = relative(ROOT, join(TARGET_SOURCES, 'rust', 'inlined.rs'));
+  expect(own.slice(0, 4).map(brief)).toEqual(
+    expectedFrames(source, [
+      ['inlined::Pool<T>::grow', 'grow', true],
+      ['inlined::fill', 'fill', true],
+      ['inlined::open', 'open', false],
+      ['inlined::main', 'main', false],
+    ]),
+  );
+  // The standard library's own frames have lines too.
+  const begin = own.find((frame) => frame.function?.includes('__rust_begin_short_backtrace'))!;
+  expect(basename(begin.file!)).toBe('backtrace.rs');
+  expect(begin.line).toBeGreaterThan(0);
+});
