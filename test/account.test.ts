@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
 import { renderColumns } from '../src/report/columns.js';
-import type { AccountReport } from '../src/report/schema.js';
+import type { AccountReport, Snapshot } from '../src/report/schema.js';
 import { checkSums } from './support/account.js';
 import { AccountedTarget } from './support/accounted.js';
 import { buildC, buildGo, buildJava, buildRust } from './support/build.js';
@@ -179,6 +179,16 @@ test('a running collector is asked', async () => {
     ?.children.find(({ name }) => name === 'holder');
   expect(program?.residentBytes).toBeGreaterThanOrEqual(8 << 20);
   expect(owners.find(({ owner }) => owner === 'holder')?.residentBytes).toBe(program?.residentBytes);
+
+  const snapshot = await offheap(['snapshot', String(holder.pid), '--dir', dir]);
+  const { accountHistory } = JSON.parse(snapshot.stdout) as Snapshot;
+  expect(accountHistory.timesMs.length).toBeGreaterThan(0);
+  const branches = accountHistory.series.filter(({ owner }) => owner === null);
+  const firstBytes = branches.reduce((sum, { bytes }) => sum + bytes[0]!, 0);
+  expect(firstBytes).toBeGreaterThan(1e6);
+  expect(branches.map(({ branch }) => branch)).toEqual(
+    expect.arrayContaining(['anonymous', 'files', 'profiler']),
+  );
   await holder.leave();
 });
 

@@ -36,6 +36,8 @@ export interface AccountOptions {
   ways?: Ways;
   /** Who can look into allocators' memory; the first that knows one is asked. */
   allocators?: readonly AllocatorReader[];
+  /** How often a process that changes meanwhile is read at most. */
+  mostAttempts?: number;
 }
 
 /**
@@ -44,9 +46,9 @@ export interface AccountOptions {
 export function takeAccount(
   pid: number,
   claimsNow: (areas: readonly ProcMapping[]) => Claims,
-  { ways = {}, allocators = [] }: AccountOptions = {},
+  { ways = {}, allocators = [], mostAttempts }: AccountOptions = {},
 ): Account {
-  const reading = readProcess(pid, claimsNow, ways);
+  const reading = readProcess(pid, claimsNow, ways, mostAttempts);
   const branches = new Branches(reading, () => readThreadStacks(pid));
   const { totals, pieces } = reading;
   for (let piece = 0; piece < pieces.length; piece++) branches.add(piece);

@@ -40,10 +40,11 @@ export function readProcess(
   pid: number,
   claimsNow: (areas: readonly ProcMapping[]) => Claims,
   ways: Ways = {},
+  mostAttempts = MOST_ATTEMPTS,
 ): Reading {
   let best: { reading: Reading; fault: number } | undefined;
   let unclaimedBefore = -1;
-  for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
+  for (let attempt = 1; attempt <= mostAttempts; attempt++) {
     const { reading, betweenBytes, unclaimedBytes } = readOnce(pid, claimsNow, ways);
     const torn = Math.abs(reading.differenceBytes) + betweenBytes;
     const fault = torn + unclaimedBytes;

@@ -3,7 +3,10 @@ import type { Snapshot, SnapshotHeap } from './schema.js';
 import { type StackSite, stackSites } from './stacks.js';
 
 /** What a screen needs of a snapshot: everything but the single mappings, which can be hundreds of thousands. */
-export type Overview = Omit<Snapshot, 'schema' | 'mappings' | 'stacks' | 'heap' | 'hints'> & {
+export type Overview = Omit<
+  Snapshot,
+  'schema' | 'mappings' | 'stacks' | 'heap' | 'hints' | 'accountHistory'
+> & {
   /** The largest stacks of each owner; most bytes first. */
   sites: StackSite[];
   /** Its sites are the largest. */

@@ -70,6 +70,7 @@ export function sampleSnapshot(chunks = 381): Snapshot {
       2: [frame('libc.so.6', 'sbrk'), frame('libc.so.6', 'malloc'), frame('python3.11', 'main')],
     },
     hints: [],
+    accountHistory: { timesMs: [], series: [] },
   };
 }
 

@@ -1,10 +1,11 @@
+import type { AccountHistory, AccountSeries } from '../account/history.js';
 import type { AccountKind, AccountNode } from '../account/tree.js';
 import type { OwnerKind } from '../ledger/attribution.js';
 import type { HeapMode } from '../wire/heap-mode.js';
 
 /** The snapshot as JSON, `offheap.snapshot/1`: the project's public face. Add fields, never rename. Sizes are bytes. */
 
-export type { AccountKind, AccountNode, OwnerKind };
+export type { AccountHistory, AccountKind, AccountNode, AccountSeries, OwnerKind };
 
 export interface SnapshotFrame {
   module: string;
@@ -154,6 +155,8 @@ export interface Snapshot {
   /** Leaf first. */
   stacks: Record<string, SnapshotFrame[]>;
   hints: Hint[];
+  /** Accounts taken from time to time: what grew, and into what. */
+  accountHistory: AccountHistory;
 }
 
 /** A range that nobody was seen to map. */

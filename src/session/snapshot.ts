@@ -1,3 +1,4 @@
+import type { AccountHistory } from '../account/history.js';
 import { NO_HEAP } from '../report/heap/sites.js';
 import type { Snapshot, SnapshotHeapSite, SnapshotMapping } from '../report/schema.js';
 import type { Attributions } from './attributions.js';
@@ -18,6 +19,7 @@ export interface SnapshotSources {
   code: CodeMap | undefined;
   heap?: HeapOfProgram | undefined;
   residency: ResidencySampler;
+  accountHistory: AccountHistory;
   bytesPerMinute: (ownerKey: string) => number;
   observedSeconds: number;
   problem: string | undefined;
@@ -72,6 +74,7 @@ export function buildSnapshot(sources: SnapshotSources): Snapshot {
     heap: heap?.part ?? NO_HEAP,
     stacks: stacksOf(sources.code, mappings, heap?.part.sites ?? []),
     hints: [],
+    accountHistory: sources.accountHistory,
   };
 }
 

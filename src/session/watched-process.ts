@@ -8,6 +8,7 @@ import { SourceLines } from '../symbolize/lines/source-lines.js';
 import { Symbolizer } from '../symbolize/symbols.js';
 import { OffheapError } from '../wire/error.js';
 import { accountOf, accountOfEnded } from './account.js';
+import { AccountSampler } from './account-sampler.js';
 import { claimsOf } from './claims.js';
 import type { HeapRecording } from './heap-recording.js';
 import { heapView } from './heap-view.js';
@@ -39,8 +40,6 @@ export interface WatchOptions extends RecordingOptions {
 }
 
 const INTERVAL_MS = 1000;
-/** A target that maps as fast as we read would otherwise keep an account for ever. */
-const MOST_POLLS = 64;
 
 /** One process, from its channel to its reports. */
 export class WatchedProcess extends EventEmitter<SessionEvents> implements Session {
@@ -54,6 +53,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
   readonly #timer: SampleTimer;
   readonly #residency: ResidencySampler;
   readonly #audit: SelfAudit;
+  readonly #accounts: AccountSampler;
   #mark: Snapshot | undefined;
   #ended: Ended | undefined;
   #problem: string | undefined;
@@ -74,6 +74,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     });
     this.#residency = new ResidencySampler(facts);
     this.#audit = new SelfAudit(facts, (gap) => void this.emit('gap', gap));
+    this.#accounts = new AccountSampler(facts);
     this.#timer = new SampleTimer(() => this.#sample(), options.intervalMs ?? INTERVAL_MS);
     this.heap = heapView(this);
     this.ledger = {
@@ -229,7 +230,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     try {
       return accountOf(this.#facts, {
         claims: () => {
-          for (let polls = 0; polls < MOST_POLLS && this.poll() > 0; polls++);
+          this.#catchUp(program.recording);
           return claimsOf(program.recording, program.attributions, this.#facts);
         },
         bytesPerMinute: (key) => program.growth.bytesPerMinute(key),
@@ -284,11 +285,18 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     this.#audit.check(program.recording);
     program.recording.followJit();
     this.#residency.sample(program.recording.ledger);
+    this.#accounts.sample(() => claimsOf(program.recording, program.attributions, this.#facts));
     program.sampleGrowth();
     // A whole snapshot is made only for those who want it: with 100,000 mappings it is work.
     if (this.listenerCount('snapshot') > 0 || this.listenerCount('growth') > 0) {
       this.#changes.tell(this.#build());
     }
+  }
+
+  /** Takes in what was recorded by now. What a busy target adds meanwhile would have no end. */
+  #catchUp({ drain }: ProcessRecording): void {
+    const { ringHead } = drain.channel.header();
+    while (this.poll() > 0 && drain.position < ringHead);
   }
 
   #build(): Snapshot {
@@ -303,6 +311,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
       code: program?.code,
       heap: program?.heap,
       residency: this.#residency,
+      accountHistory: this.#accounts.history,
       bytesPerMinute: (key) => program?.growth.bytesPerMinute(key) ?? 0,
       observedSeconds: (Date.now() - this.#since) / 1000,
       problem: this.#problem,

@@ -102,6 +102,7 @@ export class RecordedProcess {
       residency: this.#residency,
       bytesPerMinute: () => 0,
       observedSeconds: 0,
+      accountHistory: { timesMs: [], series: [] },
       problem: undefined,
       gaps: [],
       observerEffects: [],

@@ -125,6 +125,10 @@ const SNAPSHOT: Shape = {
     },
   ]),
   hints: [{ id: text, owner: text, summary: text, evidence: [text], remedies: [text] }],
+  accountHistory: {
+    timesMs: [seconds],
+    series: [{ branch: text, owner: textOrNull, part: textOrNull, bytes: [count] }],
+  },
 };
 
 /** Where a value differs from `offheap.snapshot/1`: absent or unknown names, values of another kind. */
