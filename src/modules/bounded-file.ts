@@ -1,6 +1,8 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import type { ByteSource } from './byte-source.js';
 
 export type ElfErrorCode =
+  | 'elf/gone'
   | 'elf/unreadable'
   | 'elf/not-elf'
   | 'elf/unsupported'
@@ -22,13 +24,16 @@ export class ElfError extends Error {
 
 /**
  * Reads parts of a regular file, never beyond its end. The descriptor is held open, since the file may be deleted or
- * its mount namespace end with the target. Parked, it is opened anew, and checked, for each read.
+ * its mount namespace end with the target. Parked, it is opened anew for each read. One that was written to since it
+ * was opened first is refused, since what was read of it before may no longer fit.
  */
-export class BoundedFile {
+export class BoundedFile implements ByteSource {
   readonly bytes: number;
   readonly inode: number;
-  /** Equal for two opens of the same unchanged file. */
   readonly identity: string;
+  /** When it was last written to: milliseconds since 1970. */
+  readonly modifiedMs: number;
+  readonly bias = 0;
   #path: string;
   #descriptor: number | null;
 
@@ -40,13 +45,14 @@ export class BoundedFile {
     this.bytes = opened.bytes;
     this.inode = opened.inode;
     this.identity = opened.identity;
+    this.modifiedMs = opened.modifiedMs;
   }
 
   get path(): string {
     return this.#path;
   }
 
-  /** A path by which another process of this user opens this very file, also where the target has deleted it. */
+  /** Also where the target has deleted it. */
   get sharedPath(): string {
     return this.#descriptor === null ? this.#path : `/proc/${process.pid}/fd/${this.#descriptor}`;
   }
@@ -61,14 +67,13 @@ export class BoundedFile {
     }
     const buffer = Buffer.allocUnsafe(length);
     if (this.#descriptor !== null) {
+      if (stateOf(this.#descriptor).identity !== this.identity) throw this.#replaced('written to');
       this.#fill(this.#descriptor, buffer, offset);
       return buffer;
     }
     const opened = openRegular(this.path);
     try {
-      if (opened.identity !== this.identity) {
-        throw new ElfError('elf/replaced', `${this.path}: replaced by another file since it was mapped`);
-      }
+      if (opened.identity !== this.identity) throw this.#replaced('replaced by another file');
       this.#fill(opened.descriptor, buffer, offset);
     } finally {
       closeSync(opened.descriptor);
@@ -92,6 +97,10 @@ export class BoundedFile {
     this.#descriptor = other.#descriptor;
     this.#path = other.#path;
     other.#descriptor = null;
+  }
+
+  #replaced(how: string): ElfError {
+    return new ElfError('elf/replaced', `${this.path}: ${how} since it was mapped`);
   }
 
   #fill(descriptor: number, buffer: Buffer, offset: number): void {
@@ -118,17 +127,24 @@ function openRegular(path: string) {
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   } catch (error) {
     if (error instanceof ElfError) throw error;
-    throw new ElfError('elf/unreadable', (error as Error).message);
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new ElfError(code === 'ENOENT' || code === 'ENOTDIR' ? 'elf/gone' : 'elf/unreadable', message);
   }
-  const stat = fstatSync(descriptor, { bigint: true });
-  if (!stat.isFile()) {
+  const state = stateOf(descriptor);
+  if (!state.isFile) {
     closeSync(descriptor);
     throw new ElfError('elf/not-elf', `${path}: not a regular file`);
   }
+  return { descriptor, ...state };
+}
+
+function stateOf(descriptor: number) {
+  const stat = fstatSync(descriptor, { bigint: true });
   return {
-    descriptor,
+    isFile: stat.isFile(),
     bytes: Number(stat.size),
     inode: Number(stat.ino),
     identity: `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}`,
+    modifiedMs: Number(stat.mtimeNs / 1000n) / 1000,
   };
 }

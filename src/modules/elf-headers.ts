@@ -1,9 +1,11 @@
-import { type BoundedFile, ElfError } from './bounded-file.js';
+import { ElfError } from './bounded-file.js';
+import type { ByteSource } from './byte-source.js';
 
 export const PT_LOAD = 1;
 export const PT_DYNAMIC = 2;
 export const PT_NOTE = 4;
 export const PF_X = 1;
+export const PF_W = 2;
 export const PAGE_BYTES = 4096;
 
 const HEADER_BYTES = 64;
@@ -32,7 +34,7 @@ export interface SectionHeaders {
 }
 
 /** The ELF header and the program headers. Throws `ElfError`. */
-export function readSegments(file: BoundedFile): { segments: ElfSegment[]; sectionHeaders: SectionHeaders } {
+export function readSegments(file: ByteSource): { segments: ElfSegment[]; sectionHeaders: SectionHeaders } {
   const header = file.readUpTo(0, HEADER_BYTES);
   if (header.length < 4 || header.readUInt32BE(0) !== 0x7f454c46) {
     throw new ElfError('elf/not-elf', `${file.path}: not an ELF file`);

@@ -1,4 +1,5 @@
-import { type BoundedFile, ElfError } from './bounded-file.js';
+import { ElfError } from './bounded-file.js';
+import type { ByteSource } from './byte-source.js';
 import type { ElfSegment } from './elf-headers.js';
 
 const NT_GNU_BUILD_ID = 3;
@@ -12,7 +13,7 @@ export interface ElfNotes {
 }
 
 /** What the note segments say. Damaged notes end the reading of their segment: they matter to nothing else. */
-export function readNotes(file: BoundedFile, segments: readonly ElfSegment[]): ElfNotes {
+export function readNotes(file: ByteSource, segments: readonly ElfSegment[]): ElfNotes {
   const notes: ElfNotes = { buildId: null, language: null };
   for (const segment of segments.slice(0, MOST_NOTE_SEGMENTS)) {
     let bytes: Buffer;

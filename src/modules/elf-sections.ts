@@ -1,4 +1,5 @@
-import { type BoundedFile, ElfError } from './bounded-file.js';
+import { ElfError } from './bounded-file.js';
+import type { ByteSource } from './byte-source.js';
 import { readU64, type SectionHeaders } from './elf-headers.js';
 
 export const SHT_SYMTAB = 2;
@@ -26,7 +27,7 @@ export interface ElfSection {
  * The section headers, in the file's order. Nothing at run time needs them, so a file may have none or senseless ones
  * and still be sound: both read as none.
  */
-export function readSections(file: BoundedFile, headers: SectionHeaders): ElfSection[] {
+export function readSections(file: ByteSource, headers: SectionHeaders): ElfSection[] {
   if (headers.offset === 0 || headers.entryBytes !== ENTRY_BYTES) return [];
   try {
     const first = file.read(headers.offset, ENTRY_BYTES);

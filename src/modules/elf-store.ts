@@ -8,7 +8,7 @@ const MOST_FILES = 4096;
 
 /** ELF files by identity: each is parsed once, however many processes and ranges map it. */
 export class ElfStore {
-  readonly #files = new Map<string, ElfFile>();
+  readonly #files = new Map<string, { elf: ElfFile; file: BoundedFile }>();
 
   /** Throws `ElfError` where `path` is no ELF file that can be read. */
   open(path: string): ElfFile {
@@ -18,11 +18,11 @@ export class ElfStore {
       // The way by which it was opened first may have ended with another process; this one works now.
       known.file.takeOver(file);
       this.#used(known);
-      return known;
+      return known.elf;
     }
     try {
       const elf = new ElfFile(file);
-      this.#used(elf);
+      this.#used({ elf, file });
       return elf;
     } catch (error) {
       file.park();
@@ -35,10 +35,10 @@ export class ElfStore {
     this.#files.clear();
   }
 
-  #used(elf: ElfFile): void {
-    const { identity } = elf.file;
+  #used(known: { elf: ElfFile; file: BoundedFile }): void {
+    const { identity } = known.file;
     this.#files.delete(identity);
-    this.#files.set(identity, elf);
+    this.#files.set(identity, known);
     let excess = this.#files.size - MOST_OPEN_FILES;
     for (const [key, old] of this.#files) {
       if (excess-- <= 0) break;

@@ -142,7 +142,7 @@ describe('ElfFile', () => {
   it('refuses what is no regular file, without waiting for it', () => {
     expect(codeOf(() => open('/dev/zero'))).toBe('elf/not-elf');
     expect(codeOf(() => open(folder))).toBe('elf/not-elf');
-    expect(codeOf(() => open(join(folder, 'absent')))).toBe('elf/unreadable');
+    expect(codeOf(() => open(join(folder, 'absent')))).toBe('elf/gone');
     expect(codeOf(() => open('/tmp/\0'))).toBe('elf/unreadable');
   });
 
@@ -192,7 +192,7 @@ describe('BoundedFile', () => {
     expect(codeOf(() => file.read(0, 1))).toBe('elf/replaced');
   });
 
-  it('refuses reads beyond the end and notices that the file shrank', () => {
+  it('refuses reads beyond the end and notices that the file was written to', () => {
     const path = join(folder, 'shrinking');
     writeFileSync(path, 'abcdef');
     const file = new BoundedFile(path);
@@ -201,7 +201,7 @@ describe('BoundedFile', () => {
     expect(codeOf(() => file.read(2 ** 60, 2 ** 60))).toBe('elf/truncated');
     expect(file.readUpTo(4, 100).toString()).toBe('ef');
     writeFileSync(path, 'ab');
-    expect(codeOf(() => file.read(0, 6))).toBe('elf/truncated');
+    expect(codeOf(() => file.read(0, 6))).toBe('elf/replaced');
     file.park();
   });
 });

@@ -1,4 +1,5 @@
-import { type BoundedFile, ElfError } from './bounded-file.js';
+import { ElfError } from './bounded-file.js';
+import type { ByteSource } from './byte-source.js';
 import {
   type ElfSegment,
   PAGE_BYTES,
@@ -37,7 +38,7 @@ export class ElfFile {
   readonly #sectionHeaders: SectionHeaders;
 
   /** Throws `ElfError` unless `file` has a sound ELF header and program headers. */
-  constructor(readonly file: BoundedFile) {
+  constructor(readonly file: ByteSource) {
     const head = readSegments(file);
     this.segments = head.segments;
     this.#sectionHeaders = head.sectionHeaders;
@@ -116,7 +117,10 @@ export class ElfFile {
     for (let at = 0; at + 16 <= bytes.length; at += 16) {
       const tag = readU64(bytes, at);
       if (tag === DT_NULL) break;
-      if (!values.has(tag)) values.set(tag, readU64(bytes, at + 8));
+      const value = readU64(bytes, at + 8);
+      // glibc turns the addresses of a loaded library's dynamic section into those of the process.
+      const { bias } = this.file;
+      if (!values.has(tag)) values.set(tag, bias > 0 && value >= bias ? value - bias : value);
     }
     return values;
   }

@@ -1,22 +1,26 @@
-import { readFileSync, readlinkSync, statfsSync } from 'node:fs';
+import { readFileSync, readlinkSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { ElfError } from './bounded-file.js';
+import { ElfError, type ElfErrorCode } from './bounded-file.js';
 import type { ElfFile } from './elf.js';
 import { ElfStore } from './elf-store.js';
-
-const OVERLAY_FILE_SYSTEM = 0x794c7630;
-export const DELETED_SUFFIX = ' (deleted)';
+import { MappedImages } from './mapped-images.js';
+import { DELETED_SUFFIX, type MapsLine, ProcessMaps, withoutDeleted } from './process-maps.js';
+import { readProcessMemory } from './process-memory.js';
+import { doubt, writtenAfter } from './same-file.js';
 
 /** A file mapping as the target saw it. */
 export interface MappedFile {
   start: number;
   end: number;
+  fileOffset: number;
   /** Without " (deleted)". */
   path: string;
   deleted: boolean;
   isProgram: boolean;
   /** 0 or absent where unknown. */
   inode?: number;
+  /** When it was mapped, from the recording's start; 0 where unknown. */
+  timeNs?: number;
 }
 
 export interface OpenedFile {
@@ -26,6 +30,8 @@ export interface OpenedFile {
   /** Why `elf` may be another file than the one mapped: its names would mislead. Else null. */
   stale: string | null;
   problem: string | null;
+  /** The sort of `problem`. */
+  problemCode?: ElfErrorCode | null;
 }
 
 /** Where a module table gets its files; tests give others. */
@@ -39,19 +45,40 @@ export interface ProcessFilesOptions {
   pid: number;
   /** Field 22 of /proc/PID/stat: tells this process from a later one with its PID. */
   startTicks?: number;
+  /** When the recording began, milliseconds since 1970: a file that was written to later than mapped is another one. */
+  startedMs?: number;
   /** Share one among the processes of a collector. */
   store?: ElfStore;
+  /** Whether to try map_files, which takes a privilege. */
+  followMapFiles?: boolean;
+}
+
+/** What is mapped where a file was said to be. */
+interface Present {
+  /** The file itself, whatever has its path now. */
+  isThere: boolean;
+  deleted: boolean;
+  /** 0 where unknown. */
+  inode: number;
 }
 
 /**
  * Opens files as one process sees them: by its map_files (right even for deleted files, but privileged), through its
- * root directory (another mount namespace), and by the plain path, all that is left once it is dead.
+ * root directory (another mount namespace), from its memory, which holds the names that the file exports, and by the
+ * plain path, all that is left once it is dead. A file that can't be shown to be the one that was mapped is stale.
  */
 export class ProcessFiles implements ModuleFiles {
   readonly #store: ElfStore;
+  readonly #maps: ProcessMaps;
+  readonly #images: MappedImages;
+  /** The paths of the process lead elsewhere than ours (a container, chroot). */
+  readonly #isElsewhere: boolean;
 
   constructor(private readonly options: ProcessFilesOptions) {
     this.#store = options.store ?? new ElfStore();
+    this.#maps = new ProcessMaps(options.pid);
+    this.#images = new MappedImages(options.pid);
+    this.#isElsewhere = this.#lives() && seesOtherFiles(options.pid);
   }
 
   programPath(): string | null {
@@ -60,32 +87,92 @@ export class ProcessFiles implements ModuleFiles {
   }
 
   open(mapped: MappedFile): OpenedFile {
-    const { pid } = this.options;
     const lives = this.#lives();
+    if (!mapped.path.startsWith('/')) {
+      const image = this.#images.ofKernel(mapped, lives);
+      return { elf: image, deleted: false, stale: null, problem: null };
+    }
+    const { pid, followMapFiles = true } = this.options;
     const exact = `/proc/${pid}/map_files/${mapped.start.toString(16)}-${mapped.end.toString(16)}`;
-    // Reading the link needs no privilege and tells whether the path still leads to what is mapped; following it does.
-    // Whoever hears of a mapping late may find another library there by now.
     const link = lives ? readLink(exact) : null;
-    const isThere = link !== null && isFileOf(link, mapped.path);
-    const deleted = mapped.deleted || (isThere && link.endsWith(DELETED_SUFFIX));
+    const isLinked = link !== null && isFileOf(link, mapped.path);
+    const present = lives ? this.#present(mapped, link) : { isThere: false, deleted: false, inode: 0 };
+    const deleted = mapped.deleted || present.deleted;
 
-    const ofProgram = mapped.isProgram && lives ? [`/proc/${pid}/exe`] : [];
-    const certain = [...(isThere ? [exact] : []), ...ofProgram];
-    const byPath = [...(lives ? [`/proc/${pid}/root${mapped.path}`] : []), mapped.path];
+    let found: OpenedFile | null = null;
     let problem: ElfError | null = null;
-    for (const path of [...certain, ...byPath]) {
+    const candidates = this.#candidates(mapped, lives, isLinked && followMapFiles ? exact : null);
+    for (const { path, isCertain } of candidates) {
       try {
         const elf = this.#store.open(path);
+        // Whoever hears of a mapping late may find another library there by now.
         if (path === exact && readLink(exact) !== link) continue;
-        const isCertain = certain.includes(path) || (isThere && !deleted);
-        return { elf, deleted, stale: isCertain ? null : staleness(mapped, deleted, elf), problem: null };
+        const stale = isCertain ? null : this.#doubt(mapped, elf, deleted, present);
+        found ??= { elf, deleted, stale, problem: null };
+        if (stale !== null) continue;
+        // What took a deleted file's place is younger, and was found to be the same.
+        const isYoung = deleted && !isCertain;
+        const written = isYoung ? null : writtenAfter(elf, this.#mappedMs(mapped), mapped.path);
+        return { elf, deleted, stale: written, problem: null };
       } catch (error) {
         if (!(error instanceof ElfError)) throw error;
         // What was opened and is no ELF file says more than what could not be opened.
-        if (problem === null || problem.code === 'elf/unreadable') problem = error;
+        if (problem === null || isUnopened(problem)) problem = error;
       }
     }
-    return { elf: null, deleted, stale: null, problem: problem?.message ?? null };
+    const image = present.isThere ? this.#images.at(mapped, this.#maps) : null;
+    if (image !== null) return { elf: image, deleted, stale: null, problem: null };
+    if (found !== null) return found;
+    problem ??= new ElfError('elf/gone', `${mapped.path} lay in another mount namespace, which is gone`);
+    return { elf: null, deleted, stale: null, problem: problem.message, problemCode: problem.code };
+  }
+
+  #candidates(
+    { path, isProgram }: MappedFile,
+    lives: boolean,
+    exact: string | null,
+  ): { path: string; isCertain: boolean }[] {
+    const { pid } = this.options;
+    const plain = this.#isElsewhere ? [] : [{ path, isCertain: false }];
+    if (!lives) return plain;
+    return [
+      ...(exact === null ? [] : [{ path: exact, isCertain: true }]),
+      ...(isProgram ? [{ path: `/proc/${pid}/exe`, isCertain: true }] : []),
+      { path: `/proc/${pid}/root${path}`, isCertain: false },
+      ...plain,
+    ];
+  }
+
+  #doubt(mapped: MappedFile, elf: ElfFile, deleted: boolean, present: Present): string | null {
+    const { path, inode = 0 } = mapped;
+    const read = (address: number, length: number) => readProcessMemory(this.options.pid, address, length);
+    return doubt(elf, {
+      path,
+      deleted,
+      inode: inode || present.inode,
+      memory: present.isThere ? { read, start: mapped.start, fileOffset: mapped.fileOffset } : null,
+    });
+  }
+
+  /** Reading the link needs no privilege and is cheap; maps are read where a mapping has been cut since. */
+  #present(mapped: MappedFile, link: string | null): Present {
+    if (link !== null) {
+      const isThere = isFileOf(link, mapped.path);
+      return { isThere, deleted: isThere && link.endsWith(DELETED_SUFFIX), inode: 0 };
+    }
+    const isSame = (line: MapsLine | null) =>
+      line !== null &&
+      basename(line.path) === basename(mapped.path) &&
+      line.start - line.offset === mapped.start - mapped.fileOffset;
+    let line = this.#maps.at(mapped.start);
+    if (isSame(line)) line = this.#maps.at(mapped.start, true);
+    if (line === null || !isSame(line)) return { isThere: false, deleted: false, inode: 0 };
+    return { isThere: true, deleted: line.deleted, inode: line.inode };
+  }
+
+  #mappedMs({ timeNs = 0 }: MappedFile): number | null {
+    const { startedMs } = this.options;
+    return startedMs === undefined || timeNs === 0 ? null : startedMs + timeNs / 1e6;
   }
 
   #lives(): boolean {
@@ -104,20 +191,21 @@ export class ProcessFiles implements ModuleFiles {
 
 /** Whether a link of map_files leads to the file of a path. Another mount namespace shows other folders. */
 function isFileOf(link: string, path: string): boolean {
-  return basename(link.replace(DELETED_SUFFIX, '')) === basename(path);
+  return basename(withoutDeleted(link)) === basename(path);
 }
 
-function staleness({ path, inode }: MappedFile, deleted: boolean, elf: ElfFile): string | null {
-  if (deleted) return `${path} was deleted or replaced after it was mapped`;
-  if (!inode || elf.file.inode === inode) return null;
-  // An overlay shows other inodes in maps than to stat.
-  if (isOnOverlay(elf.file.path)) return null;
-  return `${path} is another file (inode ${elf.file.inode}) than the one that was mapped (inode ${inode})`;
+function isUnopened({ code }: ElfError): boolean {
+  return code === 'elf/unreadable' || code === 'elf/gone';
 }
 
-function isOnOverlay(path: string): boolean {
+/** Where it can't be told, as of another user's process, paths are taken for the same. */
+function seesOtherFiles(pid: number): boolean {
+  const namespace = readLink(`/proc/${pid}/ns/mnt`);
+  if (namespace !== null && namespace !== readLink('/proc/self/ns/mnt')) return true;
   try {
-    return statfsSync(path).type === OVERLAY_FILE_SYSTEM;
+    const theirs = statSync(`/proc/${pid}/root/`);
+    const ours = statSync('/');
+    return theirs.dev !== ours.dev || theirs.ino !== ours.ino;
   } catch {
     return false;
   }

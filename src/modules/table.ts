@@ -1,6 +1,8 @@
+import type { ElfErrorCode } from './bounded-file.js';
 import type { ElfFile } from './elf.js';
 import { LayeredRanges } from './layered-ranges.js';
-import { DELETED_SUFFIX, type ModuleFiles, type OpenedFile } from './process-files.js';
+import type { ModuleFiles, OpenedFile } from './process-files.js';
+import { DELETED_SUFFIX, withoutDeleted } from './process-maps.js';
 
 /** An executable range of the target: of a program or library, the vdso, or anonymous (code made at run time). */
 export interface Module {
@@ -20,6 +22,8 @@ export interface Module {
   /** Null where no file is mapped, and where it can't be read: `problem` says why. */
   readonly elf: ElfFile | null;
   readonly problem: string | null;
+  /** The sort of `problem`. */
+  readonly problemCode?: ElfErrorCode | null;
 }
 
 /** An executable range that appeared. Addresses and sizes in bytes. */
@@ -103,7 +107,7 @@ export class ModuleTable {
     if (range.path === null) return known.path === null && known.name === ANONYMOUS;
     if (known.path === null || known.fileOffset !== range.fileOffset - (range.start - known.start))
       return false;
-    if (known.path !== withoutSuffix(range.path) || known.deleted) return false;
+    if (known.path !== withoutDeleted(range.path) || known.deleted) return false;
     const opened = this.#open(range, known.path, known.isProgram);
     return opened.elf === known.elf && opened.stale === known.stale;
   }
@@ -115,9 +119,10 @@ export class ModuleTable {
     const isFile = range.path?.startsWith('/') ?? false;
     if (!isFile || range.path === null) {
       const nothing = { path: null, isProgram: false, deleted: false, stale: null, elf: null, problem: null };
-      return { ...place, ...nothing, name: range.path || ANONYMOUS };
+      const name = range.path || ANONYMOUS;
+      return { ...place, ...nothing, ...(range.path ? this.#open(range, range.path, false) : {}), name };
     }
-    const path = withoutSuffix(range.path);
+    const path = withoutDeleted(range.path);
     // The kernel maps the program first; /proc/PID/exe, when it could be read, knows better (a program run by ld.so).
     this.#programPath ??= path;
     const isProgram = range.isProgram ?? path === this.#programPath;
@@ -128,9 +133,9 @@ export class ModuleTable {
   }
 
   #open(range: MappedRange, path: string, isProgram: boolean): OpenedFile {
-    const { start, end, inode = 0 } = range;
+    const { start, end, fileOffset, inode = 0, timeNs } = range;
     const deleted = range.path?.endsWith(DELETED_SUFFIX) ?? false;
-    return this.files.open({ start, end, path, deleted, isProgram, inode });
+    return this.files.open({ start, end, fileOffset, path, deleted, isProgram, inode, timeNs });
   }
 }
 
@@ -142,10 +147,6 @@ export function fileAddress(module: Module, address: number): number {
 
 const ANONYMOUS = '[anon]';
 const LONGEST_NAME = 255;
-
-function withoutSuffix(path: string): string {
-  return path.endsWith(DELETED_SUFFIX) ? path.slice(0, -DELETED_SUFFIX.length) : path;
-}
 
 /** A name from a file may hold anything, escape sequences of a terminal included. */
 function printable(name: string): string {

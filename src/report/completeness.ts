@@ -1,5 +1,5 @@
 import { formatBytes, formatCount, formatPercent } from './bytes.js';
-import type { Completeness, Snapshot } from './schema.js';
+import type { Completeness, Snapshot, UnnamedReason } from './schema.js';
 
 /**
  * One line for each way in which the picture has gaps; none where it has no gap. Every report prints them:
@@ -12,6 +12,7 @@ export function completenessLines(snapshot: Pick<Snapshot, 'completeness' | 'rss
     ...unexplained(completeness, rss),
     ...completeness.gaps,
     ...completeness.observerEffects,
+    ...unnamed(completeness),
     ...completeness.degraded,
   ];
 }
@@ -58,4 +59,22 @@ function unexplained(completeness: Completeness, rss: Snapshot['rss']): string[]
     lines.push(`${formatPercent(rss.explainedPercent)} of resident anonymous memory is explained`);
   }
   return lines;
+}
+
+const UNNAMED: Record<UnnamedReason, string> = {
+  noSymbols: 'without symbols (stripped)',
+  fileGone: 'in files that are gone',
+  fileReplaced: 'in files that were replaced or overwritten',
+  fileUnreadable: 'in files that could not be read',
+  fileDamaged: 'in files with damaged tables',
+  generatedCode: 'in code made at run time',
+  unknownModule: 'where nothing is known to be mapped',
+};
+
+function unnamed({ unnamedFrames, unnamedFramesBy }: Completeness): string[] {
+  if (unnamedFrames === 0) return [];
+  const reasons = Object.entries(unnamedFramesBy) as [UnnamedReason, number][];
+  reasons.sort(([, one], [, other]) => other - one);
+  const parts = reasons.map(([reason, count]) => `${count.toLocaleString('en-US')} ${UNNAMED[reason]}`);
+  return [`${formatCount(unnamedFrames, 'place')} in code without a function's name: ${parts.join(', ')}`];
 }

@@ -42,6 +42,8 @@ export function sampleSnapshot(chunks = 381): Snapshot {
       unexplainedBytes: 0,
       gaps: [],
       observerEffects: [],
+      unnamedFrames: 0,
+      unnamedFramesBy: {},
       degraded: [],
     },
     rss: {

@@ -1,11 +1,12 @@
 import type { AccountHistory, AccountSeries } from '../account/history.js';
 import type { AccountKind, AccountNode } from '../account/tree.js';
 import type { OwnerKind } from '../ledger/attribution.js';
+import type { UnnamedReason } from '../symbolize/unnamed.js';
 import type { HeapMode } from '../wire/heap-mode.js';
 
 /** The snapshot as JSON, `offheap.snapshot/1`: the project's public face. Add fields, never rename. Sizes are bytes. */
 
-export type { AccountHistory, AccountKind, AccountNode, AccountSeries, OwnerKind };
+export type { AccountHistory, AccountKind, AccountNode, AccountSeries, OwnerKind, UnnamedReason };
 
 export interface SnapshotFrame {
   module: string;
@@ -18,6 +19,8 @@ export interface SnapshotFrame {
   address: string;
   /** Address in the module's file, hexadecimal. */
   fileAddress: string;
+  /** Why `function` is null; absent where it isn't. */
+  unnamed?: UnnamedReason;
 }
 
 export interface SnapshotOwner {
@@ -116,6 +119,9 @@ export interface Completeness {
   gaps: string[];
   /** What in the target goes otherwise because of offheap: a line each. */
   observerEffects: string[];
+  /** Places in code of the snapshot's stacks whose function has no name, and of these how many for which reason. */
+  unnamedFrames: number;
+  unnamedFramesBy: Partial<Record<UnnamedReason, number>>;
   degraded: string[];
 }
 

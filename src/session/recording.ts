@@ -71,6 +71,7 @@ export class ProcessRecording implements DrainHandler {
       new ProcessFiles({
         pid: header.processId,
         startTicks: header.processStartTicks,
+        startedMs: Number(header.startUnixNs / 1000n) / 1000,
         ...(options.elfStore === undefined ? {} : { store: options.elfStore }),
       }),
     );

@@ -1,4 +1,4 @@
-import type { Completeness } from '../report/schema.js';
+import type { Completeness, Snapshot, UnnamedReason } from '../report/schema.js';
 import type { HeapTotals } from '../wire/heap.js';
 import type { ProcessRecording } from './recording.js';
 import { overwrittenSites } from './site-check.js';
@@ -12,6 +12,7 @@ export interface CompletenessSources {
   /** As the self-audit told them. */
   gaps: readonly string[];
   observerEffects: readonly string[];
+  stacks: Snapshot['stacks'];
 }
 
 const NOTHING_RECORDED = {
@@ -30,6 +31,7 @@ export function completenessOf({
   unexplainedBytes,
   gaps,
   observerEffects,
+  stacks,
 }: CompletenessSources): Completeness {
   const events = {
     heapEvents: heap?.events ?? 0,
@@ -37,6 +39,7 @@ export function completenessOf({
     unexplainedBytes,
     gaps: [...gaps],
     observerEffects: [...observerEffects],
+    ...unnamedFrames(stacks),
   };
   if (recording === undefined) return { ...events, ...NOTHING_RECORDED, degraded: [...problems] };
   const { header, drain } = recording;
@@ -56,6 +59,19 @@ export function completenessOf({
       ...header.degraded,
     ],
   };
+}
+
+/** Each place in code counts once, however many stacks run through it. */
+function unnamedFrames(stacks: Snapshot['stacks']): Pick<Completeness, 'unnamedFrames' | 'unnamedFramesBy'> {
+  const places = new Map<string, UnnamedReason>();
+  for (const frames of Object.values(stacks)) {
+    for (const { unnamed, module, address } of frames) {
+      if (unnamed !== undefined) places.set(`${module}\0${address}`, unnamed);
+    }
+  }
+  const unnamedFramesBy: Completeness['unnamedFramesBy'] = {};
+  for (const reason of places.values()) unnamedFramesBy[reason] = (unnamedFramesBy[reason] ?? 0) + 1;
+  return { unnamedFrames: places.size, unnamedFramesBy };
 }
 
 function ledgerReasons({ unsaved, lacksHistory, outOfStep, header, ledger }: ProcessRecording): string[] {

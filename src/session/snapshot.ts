@@ -43,6 +43,7 @@ export function buildSnapshot(sources: SnapshotSources): Snapshot {
   const unexplainedResident = sum(unexplained.map(({ residentBytes }) => residentBytes));
   const { totals } = residency;
   const explainable = totals.anonymousBytes + totals.swapBytes;
+  const stacks = stacksOf(sources.code, mappings, heap?.part.sites ?? []);
   const problems = [sources.problem, residency.problem, sources.heap?.problem];
   return {
     schema: 'offheap.snapshot/1',
@@ -63,6 +64,7 @@ export function buildSnapshot(sources: SnapshotSources): Snapshot {
       unexplainedBytes: sum(unexplained.map(({ bytes }) => bytes)),
       gaps: sources.gaps,
       observerEffects: sources.observerEffects,
+      stacks,
     }),
     rss: {
       ...totals,
@@ -72,7 +74,7 @@ export function buildSnapshot(sources: SnapshotSources): Snapshot {
     owners,
     mappings: mappings.map(({ attribution: _, ...mapping }) => mapping),
     heap: heap?.part ?? NO_HEAP,
-    stacks: stacksOf(sources.code, mappings, heap?.part.sites ?? []),
+    stacks,
     hints: [],
     accountHistory: sources.accountHistory,
   };

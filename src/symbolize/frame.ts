@@ -1,6 +1,7 @@
 import { fileAddress, type Module } from '../modules/table.js';
 import type { SourceLines } from './lines/source-lines.js';
 import { displayName, type Symbolizer } from './symbols.js';
+import type { UnnamedReason } from './unnamed.js';
 
 export type Language = 'native' | 'python' | 'javascript' | 'java';
 
@@ -17,6 +18,8 @@ export interface Frame {
   address: string;
   /** Address in the module's file, hexadecimal; the runtime address where no module is known. */
   fileAddress: string;
+  /** Why `function` is null; absent where it isn't. */
+  unnamed?: UnnamedReason;
 }
 
 const UNKNOWN_MODULE = '[unknown]';
@@ -31,15 +34,18 @@ export function describeFrame(
   address: number,
   exact: boolean,
 ): Frame {
+  const name = module && (symbolizer.function(module, address, exact)?.name ?? null);
+  const unnamed = module === null ? 'unknownModule' : name === null ? symbolizer.whyUnnamed(module) : null;
   return {
     module: module?.name ?? UNKNOWN_MODULE,
-    function: module && (symbolizer.function(module, address, exact)?.name ?? null),
+    function: name,
     file: null,
     line: null,
     inlined: false,
     language: 'native',
     address: hexadecimal(address),
     fileAddress: hexadecimal(module ? fileAddress(module, address) : address),
+    ...(unnamed === null ? {} : { unnamed }),
   };
 }
 
@@ -57,11 +63,14 @@ export function describeFrames(
   const frame = describeFrame(symbolizer, module, address, exact);
   const chain = module === null ? undefined : lines.chain(module, exact ? address : address - 1);
   if (chain === undefined || chain.length === 0) return [frame];
+  const { unnamed, ...place } = frame;
   return chain.map(({ rawFunction, file, line }, index) => {
     const inlined = index < chain.length - 1;
     const named = rawFunction === null ? null : displayName(rawFunction);
     // The symbol table's name for the function as a whole: it was shown before the lines were known.
-    return { ...frame, file, line, inlined, function: inlined ? named : (frame.function ?? named) };
+    const name = inlined ? named : (frame.function ?? named);
+    const why = name === null && unnamed !== undefined ? { unnamed } : {};
+    return { ...place, file, line, inlined, function: name, ...why };
   });
 }
 

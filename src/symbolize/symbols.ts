@@ -4,6 +4,7 @@ import { fileAddress, type Module } from '../modules/table.js';
 import { demangle } from './demangle.js';
 import { shortCName, shortCppName } from './short-name.js';
 import { SymbolTable } from './symbol-table.js';
+import { moduleFault, reasonOf, type UnnamedReason } from './unnamed.js';
 
 export interface FunctionName {
   /** For people: demangled, without parameters. */
@@ -22,6 +23,8 @@ export interface SymbolizerOptions {
 interface Loaded {
   table: SymbolTable | null;
   names: Map<number, Omit<FunctionName, 'offset'> | null>;
+  /** Why names are missing. */
+  fault: UnnamedReason | null;
 }
 
 const MOST_MEMORY_BYTES = 64 << 20;
@@ -57,25 +60,34 @@ export class Symbolizer {
       return null;
     }
     const inFile = fileAddress(module, address);
-    const { table, names } = this.#load(elf, path ?? module.name);
+    const loaded = this.#load(elf, path ?? module.name);
+    const { table, names } = loaded;
     const index = table?.indexAt(exact ? inFile : inFile - 1) ?? -1;
     if (table === null || index < 0) return null;
     let name = names.get(index);
     if (name === undefined) {
       if (names.size >= MOST_NAMES_PER_FILE) names.clear();
-      name = this.#read(table, index, path ?? module.name);
+      name = this.#read(loaded, index, path ?? module.name);
       names.set(index, name);
     }
     return name && { ...name, offset: inFile - table.addressOf(index) };
   }
 
-  #read(table: SymbolTable, index: number, path: string): Omit<FunctionName, 'offset'> | null {
+  /** Why `function` finds no name there. */
+  whyUnnamed(module: Module): UnnamedReason {
+    const fault = moduleFault(module);
+    if (fault !== null || module.elf === null) return fault ?? 'noSymbols';
+    return this.#load(module.elf, module.path ?? module.name).fault ?? 'noSymbols';
+  }
+
+  #read(loaded: Loaded, index: number, path: string): Omit<FunctionName, 'offset'> | null {
     try {
-      const rawName = table.rawName(index);
+      const rawName = loaded.table!.rawName(index);
       return { rawName, name: displayName(rawName) };
     } catch (error) {
       if (!(error instanceof ElfError)) throw error;
       this.#problems.set(path, error.message);
+      loaded.fault = reasonOf(error.code);
       return null;
     }
   }
@@ -89,13 +101,14 @@ export class Symbolizer {
       this.#loaded.set(key, known);
       return known;
     }
-    const loaded: Loaded = { table: null, names: new Map() };
+    const loaded: Loaded = { table: null, names: new Map(), fault: null };
     try {
       loaded.table = new SymbolTable(elf);
       if (loaded.table.kind === null) this.#problems.set(path, `${path} has no symbol table`);
     } catch (error) {
       if (!(error instanceof ElfError)) throw error;
       this.#problems.set(path, error.message);
+      loaded.fault = reasonOf(error.code);
     }
     this.#loaded.set(key, loaded);
     this.#memoryBytes += loaded.table?.memoryBytes ?? 0;

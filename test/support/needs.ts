@@ -46,6 +46,12 @@ function straceWorks(): boolean {
 
 /** For which Debian's packages of Python libraries are; `python3` on the PATH may be another one. */
 export const DEBIAN_PYTHON = '/usr/bin/python3';
+/** Containers and hardened kernels refuse new namespaces. */
+function namespacesWork(): boolean {
+  if (!hasTool('unshare')) return false;
+  const asRoot = process.getuid?.() === 0 ? [] : ['--map-root-user'];
+  return spawnSync('unshare', ['--mount', ...asRoot, 'chroot', '/', 'true']).status === 0;
+}
 
 /** A working compiler can still lack its standard library; a version line shows only that it starts. */
 function starts(tool: string, ...args: string[]): boolean {
@@ -64,6 +70,7 @@ const NEEDS = {
     install: 'apt-get install libgcc-12-dev, or the like of your compiler, and npm run build',
   },
   strace: { present: straceWorks, install: 'apt-get install strace, and permission to trace' },
+  namespaces: { present: namespacesWork, install: 'permission for unshare --mount' },
   go: { present: () => starts('go', 'version'), install: 'apt-get install golang-go' },
   rust: { present: () => starts('rustc', '--version'), install: 'apt-get install rustc' },
   java: { present: () => starts('javac', '-version'), install: 'apt-get install openjdk-17-jdk-headless' },

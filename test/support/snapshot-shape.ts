@@ -1,11 +1,17 @@
+import { UNNAMED_REASONS } from '../../src/symbolize/unnamed.js';
+
 type Check = (value: unknown) => boolean;
 /** A check of the value, of each entry of a list, of each named part, or of the values under any names. */
-type Shape = Check | [Shape] | Parts | Each;
+type Shape = Check | [Shape] | Parts | Each | Optional;
 interface Parts {
   [name: string]: Shape;
 }
 class Each {
   constructor(readonly shape: Shape) {}
+}
+/** A part that may be absent. */
+class Optional {
+  constructor(readonly check: Check) {}
 }
 
 const text: Check = (value) => typeof value === 'string' && value !== '';
@@ -63,6 +69,8 @@ const SNAPSHOT: Shape = {
     unexplainedBytes: count,
     gaps: [text],
     observerEffects: [text],
+    unnamedFrames: count,
+    unnamedFramesBy: counts,
     degraded: [text],
   },
   rss: {
@@ -122,6 +130,7 @@ const SNAPSHOT: Shape = {
       language: oneOf('native', 'python', 'javascript', 'java'),
       address: hexadecimal,
       fileAddress: hexadecimal,
+      unnamed: new Optional(oneOf(...UNNAMED_REASONS)),
     },
   ]),
   hints: [{ id: text, owner: text, summary: text, evidence: [text], remedies: [text] }],
@@ -139,7 +148,9 @@ export function shapeProblems(snapshot: unknown): string[] {
 }
 
 function compare(value: unknown, shape: Shape, at: string, problems: string[]): void {
-  if (typeof shape === 'function') {
+  if (shape instanceof Optional) {
+    compare(value, shape.check, at, problems);
+  } else if (typeof shape === 'function') {
     if (!shape(value)) problems.push(`${at}: ${JSON.stringify(value)}`);
   } else if (Array.isArray(shape)) {
     if (!Array.isArray(value)) problems.push(`${at}: no list`);
@@ -157,7 +168,8 @@ function compareParts(value: Record<string, unknown>, shape: Parts, at: string, 
   for (const name of new Set([...Object.keys(value), ...Object.keys(shape)])) {
     const part = shape[name];
     if (part === undefined) problems.push(`${at}.${name}: not in the schema`);
-    else if (!(name in value)) problems.push(`${at}.${name}: absent`);
-    else compare(value[name], part, `${at}.${name}`, problems);
+    else if (!(name in value)) {
+      if (!(part instanceof Optional)) problems.push(`${at}.${name}: absent`);
+    } else compare(value[name], part, `${at}.${name}`, problems);
   }
 }

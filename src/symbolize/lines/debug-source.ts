@@ -14,6 +14,7 @@ export function hasDebugInformation(elf: ElfFile): boolean {
 
 /** Null where there is none. */
 export function debugSource(elf: ElfFile): DebugSource | null {
-  if (!hasDebugInformation(elf)) return null;
-  return { module: { path: elf.file.sharedPath, identity: elf.file.identity }, alternate: null };
+  const { sharedPath: path, identity } = elf.file;
+  if (path === null || !hasDebugInformation(elf)) return null;
+  return { module: { path, identity }, alternate: null };
 }
