@@ -125,7 +125,8 @@ export class CodeMap {
     if (frames.length === 1 && frames[0]!.function === null) {
       const made = recording.jit.describe(inCode(frame), Number.POSITIVE_INFINITY);
       // Other code may come to stand there.
-      if (made !== null) return { frames: [{ ...frames[0]!, ...made }], isKnown: false };
+      const { unnamed: _, ...place } = frames[0]!;
+      if (made !== null) return { frames: [{ ...place, ...made }], isKnown: false };
       if (module?.elf === null) return { frames, isKnown: false };
     }
     // Code that nothing is known of may become known by an event that is still on its way.

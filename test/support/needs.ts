@@ -46,6 +46,7 @@ function straceWorks(): boolean {
 
 /** For which Debian's packages of Python libraries are; `python3` on the PATH may be another one. */
 export const DEBIAN_PYTHON = '/usr/bin/python3';
+
 /** Containers and hardened kernels refuse new namespaces. */
 function namespacesWork(): boolean {
   if (!hasTool('unshare')) return false;
