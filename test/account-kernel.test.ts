@@ -68,6 +68,9 @@ const PAGES: Record<string, [number, number, number]> = {
   'file-shared': [0, 16, 0],
   'file-private': [3, 13, 0],
   reserved: [0, 0, 0],
+  secret: [0, 2, 0],
+  'zero-private': [4, 0, 0],
+  'zero-shared': [0, 3, 0],
 };
 
 test.for(['scan', 'entries'] as const)('by %s: each page is what it is', async (way, { annotate }) => {
@@ -83,6 +86,9 @@ test.for(['scan', 'entries'] as const)('by %s: each page is what it is', async (
     const { bytes } = readPages(pid, Float64Array.of(area.start, area.end), way);
     expect([name, ...bytes.subarray(0, 3)]).toEqual([name, ...pages.map((count) => count * PAGE)]);
   }
+  const pagedOut = areas.get('paged-out')!;
+  const { bytes: paged } = readPages(pid, Float64Array.of(pagedOut.start, pagedOut.end), way);
+  expect([paged[0]! + paged[2]!, paged[1]]).toEqual([16 * PAGE, 0]);
   const huge = areas.get('huge')!;
   const { bytes } = readPages(pid, Float64Array.of(huge.start, huge.end), 'scan');
   expect([0, bytes[0]]).toContain(bytes[3]);
@@ -121,8 +127,8 @@ function withoutHugePages(node: AccountNode): AccountNode {
 }
 
 test('each sort of memory stands in its branch', async () => {
-  const { pid } = await memoryKinds();
-  const { tree } = accountOf(pid, {});
+  const { pid, areas } = await memoryKinds();
+  const { tree, special } = accountOf(pid, {});
   const branch = (kind: string) => tree.children.find((child) => child.kind === kind);
   const child = (kind: string, name: RegExp) => branch(kind)?.children.find((each) => name.test(each.name));
   expect(child('shared', /memfd:queue/)?.residentBytes).toBe(6 * PAGE);
@@ -132,6 +138,18 @@ test('each sort of memory stands in its branch', async () => {
     bytes: 32 * PAGE,
   });
   expect(child('thread-stacks', /^thread \d+ sleeper$/)?.residentBytes).toBeGreaterThan(0);
+  if (areas.has('secret')) {
+    expect(child('shared', /^secret \(memfd_secret\)$/)?.residentBytes).toBe(2 * PAGE);
+  }
+  if (areas.has('io_uring'))
+    expect(branch('devices')?.children.map(({ name }) => name)).toContain('anon_inode:[io_uring]');
+  expect(special?.lazilyFreedBytes).toBe(8 * PAGE);
+  // No file's data go on in what another area of memory follows.
+  expect(
+    branch('anonymous')!
+      .children.map(({ name }) => name)
+      .sort(),
+  ).toEqual(['libc.so.6']);
   expect(branch('main-stack')?.residentBytes).toBeGreaterThan(0);
   expect(branch('kernel')?.children.map(({ name }) => name)).toContain('[vdso]');
   expect(child('allocators', /^libc\.so\.6$/)?.residentBytes).toBeGreaterThan(0);

@@ -3,7 +3,7 @@ import { Branches } from './branches.js';
 import type { Claims } from './claims.js';
 import type { ProcMapping } from './maps.js';
 import { type Reading, readProcess, type Ways } from './reading.js';
-import type { MemoryTotals } from './rollup.js';
+import { type MemoryTotals, type SpecialPages, specialPages } from './rollup.js';
 import { readThreadStacks } from './thread-stacks.js';
 import { type AccountNode, emptyNode } from './tree.js';
 import { type UnexplainedRange, unexplainedRanges } from './unexplained.js';
@@ -27,10 +27,15 @@ export interface Account {
   explainedPercent: number;
   unexplainedBytes: number;
   unexplained: UnexplainedRange[];
+  /** What of the resident memory is special; null where asking would cost more than the account. */
+  special: SpecialPages | null;
   /** What could not be found out. */
   problems: string[];
   reading: Reading;
 }
+
+/** The kernel walks all page tables for it. */
+const MOST_AREAS_FOR_SPECIAL = 2000;
 
 export interface AccountOptions {
   ways?: Ways;
@@ -70,6 +75,7 @@ export function takeAccount(
     explainedPercent: explainable === 0 ? 100 : 100 * (1 - unexplainedBytes / explainable),
     unexplainedBytes,
     unexplained: unexplainedRanges(reading, branches.unexplained),
+    special: reading.areas.length <= MOST_AREAS_FOR_SPECIAL ? (specialPages(pid, totals) ?? null) : null,
     problems,
     reading,
   };

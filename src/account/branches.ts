@@ -6,11 +6,11 @@ import {
 } from './allocators/inside.js';
 import { CATEGORIES, type Category, categoryOf } from './category.js';
 import type { Holder } from './claims.js';
-import type { ProcMapping } from './maps.js';
+import { type MappingKind, type ProcMapping, SECRET_MEMORY } from './maps.js';
 import { ANONYMOUS, FILE, HUGE, PAGE_COLUMNS, SWAP } from './pages.js';
 import type { Reading } from './reading.js';
 import type { ThreadStack } from './thread-stacks.js';
-import { type AccountNode, addTo, emptyNode, sumOf } from './tree.js';
+import { type AccountNode, addTo, bySize, emptyNode, FIGURES, sumOf } from './tree.js';
 
 /** Sorts the pieces of a reading into the branches of its account. */
 export class Branches {
@@ -22,6 +22,8 @@ export class Branches {
     AccountNode,
     { memory: AllocatorMemory; ranges: AllocatorRange[]; areas: ProcMapping[] }
   >();
+  /** Of owners whose memory has names in part. */
+  readonly #names = new Map<AccountNode, Map<string, AccountNode>>();
   #threads: ThreadStack[] | undefined;
   // Neighbouring pieces mostly go to the same leaf: finding it again is most of the work with 100,000 pieces.
   #last: { area: ProcMapping; holder: Holder | undefined; category: Category; leaf: AccountNode } | undefined;
@@ -45,12 +47,19 @@ export class Branches {
     const residentBytes = pageBytes[at + ANONYMOUS]! + pageBytes[at + FILE]!;
     const swapBytes = pageBytes[at + SWAP]!;
     const { leaf, category } = this.#leafOf(area, holder, claim);
-    leaf.bytes += end - start;
+    const bytes = end - start;
+    const anonymousBytes = pageBytes[at + ANONYMOUS]!;
+    const hugePageBytes = pageBytes[at + HUGE]!;
+    leaf.bytes += bytes;
     leaf.ranges++;
     leaf.residentBytes += residentBytes;
-    leaf.anonymousBytes += pageBytes[at + ANONYMOUS]!;
+    leaf.anonymousBytes += anonymousBytes;
     leaf.swapBytes += swapBytes;
-    leaf.hugePageBytes += pageBytes[at + HUGE]!;
+    leaf.hugePageBytes += hugePageBytes;
+    if (category === 'anonymous' && isGivenName(area.path) && area.path !== leaf.name) {
+      const figures = { bytes, ranges: 1, residentBytes, anonymousBytes, swapBytes, hugePageBytes };
+      addTo(this.#named(leaf, area.path), figures);
+    }
     if (category === 'unexplained') this.unexplained.push(piece);
     if (category === 'allocators') {
       const { ranges, areas } = this.#allocators.get(leaf)!;
@@ -65,6 +74,7 @@ export class Branches {
   }
 
   tree(): AccountNode {
+    for (const [leaf, named] of this.#names) leaf.children = withRest(leaf, named.values());
     const branches = [...this.#leaves].map(([category, leaves]) =>
       sumOf(category, CATEGORIES[category], category === 'thread-stacks' ? joined(leaves) : leaves.values()),
     );
@@ -126,6 +136,14 @@ export class Branches {
     return leaf;
   }
 
+  #named(leaf: AccountNode, name: string): AccountNode {
+    const names = this.#names.get(leaf) ?? new Map<string, AccountNode>();
+    this.#names.set(leaf, names);
+    const node = names.get(name) ?? emptyNode('owner', name);
+    names.set(name, node);
+    return node;
+  }
+
   #allocator({ owner, path }: Holder): AccountNode {
     const leaf = this.#leaf('allocators', 'allocator', owner);
     if (!this.#allocators.has(leaf)) {
@@ -166,6 +184,16 @@ export class Branches {
   }
 }
 
+/** What of a leaf has names, and what is left. */
+function withRest(leaf: AccountNode, named: Iterable<AccountNode>): AccountNode[] {
+  const children = [...named];
+  const rest = emptyNode('owner', 'without a name');
+  for (const field of FIGURES) {
+    rest[field] = leaf[field] - children.reduce((sum, child) => sum + child[field], 0);
+  }
+  return [...children, ...(rest.ranges > 0 ? [rest] : [])].sort(bySize);
+}
+
 /** Leaves of one name as one. */
 function joined(leaves: ReadonlyMap<unknown, AccountNode>): Iterable<AccountNode> {
   const byName = new Map<string, AccountNode>();
@@ -181,12 +209,22 @@ function joined(leaves: ReadonlyMap<unknown, AccountNode>): Iterable<AccountNode
 const NO_THREAD = 'running, or kept by libc for another thread';
 
 function creatorOf({ path, kind }: ProcMapping, holder: Holder | undefined): string {
-  const name = kind === 'sharedFile' ? path : 'without a name';
+  const name =
+    path === SECRET_MEMORY ? 'secret (memfd_secret)' : hasName(path, kind) ? path : 'without a name';
   return holder === undefined ? name : `${holder.owner}: ${name}`;
 }
 
+function hasName(path: string, kind: MappingKind): boolean {
+  return kind === 'sharedFile' || isGivenName(path);
+}
+
+/** A name that somebody gave to memory without a file (PR_SET_VMA_ANON_NAME): glibc, Go, mimalloc, ART do. */
+function isGivenName(path: string): boolean {
+  return path.startsWith('[anon:') || path.startsWith('[anon_shmem:');
+}
+
 function unexplainedName(area: ProcMapping, holder: Holder | undefined): string {
-  // A name that somebody gave it (PR_SET_VMA_ANON_NAME), or the kernel: [heap].
+  // A name that somebody gave it, or the kernel: [heap].
   if (area.path !== '') return area.path;
   return holder?.owner ?? 'mapped by nobody that was seen';
 }

@@ -44,6 +44,7 @@ export class AccountHistoryLog {
       if (!FOLLOWED.includes(branch.kind)) continue;
       for (const owner of branch.children) {
         this.#count(owner, branch.kind, owner.name, null);
+        if (owner.kind !== 'allocator') continue;
         for (const part of owner.children) this.#count(part, branch.kind, owner.name, part.kind);
       }
     }

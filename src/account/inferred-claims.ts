@@ -42,7 +42,7 @@ function infer(
   const touches = below?.end === area.start;
   if (area.path === '[heap]') return holder('libc.so.6', null, 'allocator');
   if (area.path.startsWith('[anon:')) return holder(area.path, null, 'library');
-  if (touches && below.kind === 'file' && below.writable && area.writable) {
+  if (touches && below.kind === 'file' && !below.shared && below.writable && area.writable) {
     return holder(below.path.slice(below.path.lastIndexOf('/') + 1), below.path, 'library');
   }
   const isGuarded = touches && !below.readable && !below.writable;

@@ -38,6 +38,9 @@ test('what stands behind a mapping', () => {
       '1000-2000 rw-p 00000000 00:0f 4                          /anon_hugepage (deleted)',
       '1000-2000 rw-s 00000000 00:01 4                          /dev/shm/segment',
       '1000-2000 rw-s 00000000 00:0e 4                          anon_inode:[io_uring]',
+      '1000-2000 rw-s 00000000 00:0e 9                          /secretmem (deleted)',
+      '1000-2000 rw-s 00000000 00:01 9                          /dev/zero (deleted)',
+      '1000-2000 rw-s 00000000 00:05 9                          /dev/nvidia0',
     ]),
   ).toEqual([
     ['', 'anonymous'],
@@ -50,6 +53,9 @@ test('what stands behind a mapping', () => {
     ['/anon_hugepage', 'anonymous'],
     ['/dev/shm/segment', 'sharedFile'],
     ['anon_inode:[io_uring]', 'file'],
+    ['/secretmem', 'sharedFile'],
+    ['/dev/zero', 'sharedAnonymous'],
+    ['/dev/nvidia0', 'file'],
   ]);
 });
 

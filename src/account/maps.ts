@@ -12,7 +12,7 @@ export interface Range {
  * What stands behind a mapping's pages:
  * `anonymous`: private memory without a file, heap and stacks included;
  * `sharedAnonymous`: shared memory without a name: MAP_SHARED | MAP_ANONYMOUS, System V segments;
- * `sharedFile`: shared memory by descriptor: memfd, files in /dev/shm;
+ * `sharedFile`: shared memory by descriptor: memfd, memfd_secret, files in /dev/shm;
  * `file`: all other files; `kernel`: mapped by the kernel itself (vdso).
  */
 export type MappingKind = 'anonymous' | 'sharedAnonymous' | 'sharedFile' | 'file' | 'kernel';
@@ -37,6 +37,8 @@ export interface ProcMapping extends Range {
 }
 
 const DELETED = ' (deleted)';
+/** By memfd_secret: memory that the kernel itself can't reach. It counts as a file's. */
+export const SECRET_MEMORY = '/secretmem';
 const PAGE_BYTES = 4096;
 const HUGE_PAGE_BYTES = 2 << 20;
 const KERNEL = new Set([
@@ -108,6 +110,7 @@ function kindOf(path: string, shared: boolean, deleted: boolean): MappingKind {
   if (path === '/dev/zero' || path === '/anon_hugepage') return shared ? 'sharedAnonymous' : 'anonymous';
   if (deleted && path.startsWith('/SYSV')) return 'sharedAnonymous';
   if (path.startsWith('/memfd:') || path.startsWith('/dev/shm/')) return 'sharedFile';
+  if (deleted && path === SECRET_MEMORY) return 'sharedFile';
   return 'file';
 }
 

@@ -63,6 +63,35 @@ export function rollupTotals(pid: number, status: MemoryTotals): MemoryTotals | 
   };
 }
 
+/** Pages that are in memory and all the same not like others. */
+export interface SpecialPages {
+  /** Given up by MADV_FREE: they go when memory runs short, and count as resident until then. */
+  lazilyFreedBytes: number;
+  /** One page for several of the same content (KSM). */
+  mergedBytes: number;
+  /** Kept from being swapped. */
+  lockedBytes: number;
+  /** Shared memory in swap, which is no process's and not part of its totals. */
+  sharedSwapBytes: number;
+}
+
+/** Asks for them, by the kernel's walk of the page tables; undefined where the process is gone or may not be examined. */
+export function specialPages(pid: number, { swapBytes }: MemoryTotals): SpecialPages | undefined {
+  let text: string;
+  try {
+    text = readProcessFile(pid, 'smaps_rollup');
+  } catch (error) {
+    if (error instanceof OffheapError) return undefined;
+    throw error;
+  }
+  return {
+    lazilyFreedBytes: bytesOf(text, 'LazyFree'),
+    mergedBytes: bytesOf(text, 'KSM'),
+    lockedBytes: bytesOf(text, 'Locked'),
+    sharedSwapBytes: Math.max(0, bytesOf(text, 'Swap') - swapBytes),
+  };
+}
+
 export function parseStatus(text: string): MemoryTotals {
   const bytes = (name: string) => bytesOf(text, name);
   const anonymousBytes = bytes('RssAnon');

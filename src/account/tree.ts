@@ -57,13 +57,18 @@ export function emptyNode(kind: AccountKind, name: string): AccountNode {
   };
 }
 
-export function addTo(node: AccountNode, part: AccountNode): void {
-  node.bytes += part.bytes;
-  node.residentBytes += part.residentBytes;
-  node.swapBytes += part.swapBytes;
-  node.anonymousBytes += part.anonymousBytes;
-  node.hugePageBytes += part.hugePageBytes;
-  node.ranges += part.ranges;
+/** What of a node adds up. */
+export const FIGURES = [
+  'bytes',
+  'residentBytes',
+  'swapBytes',
+  'anonymousBytes',
+  'hugePageBytes',
+  'ranges',
+] as const satisfies (keyof AccountNode)[];
+
+export function addTo(node: AccountNode, part: Pick<AccountNode, (typeof FIGURES)[number]>): void {
+  for (const field of FIGURES) node[field] += part[field];
 }
 
 /** A node over its children, largest first; its figures are their sums. */

@@ -38,6 +38,7 @@ function account(tree: AccountNode | null, more: Partial<AccountReport> = {}): A
     changedBytes: 0,
     attempts: 1,
     totalsFrom: 'status',
+    special: null,
     problems: [],
     ...more,
   };
@@ -92,6 +93,16 @@ test('what is unexplained and what is doubtful stands below', () => {
   expect(text).toContain('  7f0000-7f2000 rw-p 4.10 kB of 8.19 kB, above /lib/a.so');
   expect(text).toContain('! the kernel counts -4.10 kB beside the tree');
   expect(text).toContain('! half\\x1b[2J');
+});
+
+test('what of the memory is special is told where there is any', () => {
+  const none = { lazilyFreedBytes: 0, mergedBytes: 0, lockedBytes: 0, sharedSwapBytes: 0 };
+  const line = (special: AccountReport['special']) =>
+    accountTree(account(TREE, { special }), { columns: 120 }).split('\n')[3];
+  expect(line(none)).toBe('');
+  expect(line({ ...none, lazilyFreedBytes: 2_000_000, mergedBytes: 4096 })).toMatch(
+    /^in it: 2\.00 MB freed.* · 4\.10 kB merged/,
+  );
 });
 
 test('of a process that has ended: who held what, and why there is no more', () => {

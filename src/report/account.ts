@@ -56,7 +56,25 @@ function headLines({ process, ...account }: AccountReport): string[] {
     `swapped ${formatBytes(account.swapBytes)}`,
   ];
   const explained = `explained ${formatPercent(account.explainedPercent)} of anonymous and swapped memory`;
-  return [`${command} (pid ${process.pid}), ${process.state}`, parts.join(' · '), explained];
+  const special = specialParts(account.special);
+  return [
+    `${command} (pid ${process.pid}), ${process.state}`,
+    parts.join(' · '),
+    explained,
+    ...(special.length > 0 ? [`in it: ${special.join(' · ')}`] : []),
+  ];
+}
+
+function specialParts(special: AccountReport['special']): string[] {
+  if (special === null) return [];
+  const { lazilyFreedBytes, mergedBytes, lockedBytes, sharedSwapBytes } = special;
+  const parts: [number, string][] = [
+    [lazilyFreedBytes, 'freed, and there until memory runs short (MADV_FREE)'],
+    [mergedBytes, 'merged with pages of the same content (KSM)'],
+    [lockedBytes, 'locked'],
+    [sharedSwapBytes, 'of shared memory in swap, beside it'],
+  ];
+  return parts.filter(([bytes]) => bytes > 0).map(([bytes, what]) => `${formatBytes(bytes)} ${what}`);
 }
 
 function treeLines(root: AccountNode, columns: number, most: number): string[] {

@@ -1,4 +1,5 @@
 import type { AccountHistory, AccountSeries } from '../account/history.js';
+import type { SpecialPages } from '../account/rollup.js';
 import type { AccountKind, AccountNode } from '../account/tree.js';
 import type { OwnerKind } from '../ledger/attribution.js';
 import type { UnnamedReason } from '../symbolize/unnamed.js';
@@ -205,6 +206,8 @@ export interface AccountReport {
   attempts: number;
   /** Where the totals come from: the last is asked where the first lags behind. */
   totalsFrom: 'status' | 'smaps_rollup';
+  /** Pages that are in memory and all the same not like others; null where they were not asked for. */
+  special: SpecialPages | null;
   /** What could not be found out. */
   problems: string[];
 }

@@ -92,6 +92,7 @@ export function accountOfEnded({ process, takenAt, rss, owners, completeness }: 
     changedBytes: 0,
     attempts: 0,
     totalsFrom: 'status',
+    special: null,
     problems: ['the process has ended: its pages are gone, and owners are as they were last seen'],
   };
 }

@@ -11,8 +11,18 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef SYS_memfd_secret
+#define SYS_memfd_secret 447
+#endif
+#ifndef SYS_io_uring_setup
+#define SYS_io_uring_setup 425
+#endif
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT 21
+#endif
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
@@ -100,6 +110,32 @@ int main(int argc, char** argv) {
     read_pages(at, 16);
     write_pages(at, 3);
     say("file-private", at, 16 * kPage);
+
+    const int secret = (int)syscall(SYS_memfd_secret, 0);
+    at = secret >= 0 && ftruncate(secret, 16 * kPage) == 0 ? area(16 * kPage, MAP_SHARED, secret) : MAP_FAILED;
+    if (at != MAP_FAILED) write_pages(at, 2);
+    say("secret", at, 16 * kPage);
+
+    const int zero = open("/dev/zero", O_RDWR);
+    at = area(16 * kPage, MAP_PRIVATE, zero);
+    write_pages(at, 4);
+    say("zero-private", at, 16 * kPage);
+    at = area(16 * kPage, MAP_SHARED, zero);
+    write_pages(at, 3);
+    say("zero-shared", at, 16 * kPage);
+
+    // Into swap, where there is some.
+    at = area(16 * kPage, kPrivate, -1);
+    write_pages(at, 16);
+    madvise(at, 16 * kPage, MADV_PAGEOUT);
+    say("paged-out", at, 16 * kPage);
+
+    // The kernel's own memory, by a descriptor.
+    uint8_t parameters[128] = {0};
+    const int queue = (int)syscall(SYS_io_uring_setup, 8, parameters);
+    at = queue >= 0 ? area(kPage, MAP_SHARED, queue) : MAP_FAILED;
+    if (at != MAP_FAILED) read_pages(at, 1);
+    say("io_uring", at, kPage);
 
     at = huge_area();
     at[0] = 1;
