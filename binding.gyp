@@ -26,6 +26,7 @@
         "native/addon/memory_map.cc",
         "native/addon/python_arenas.cc",
         "native/addon/python_arenas_object.cc",
+        "native/addon/request_sender.cc",
         "native/addon/residency.cc",
         "native/addon/ring_reader.cc",
         "native/addon/target_memory.cc",

@@ -62,6 +62,8 @@ Napi::Function ChannelObject::define(Napi::Env env) {
                            InstanceMethod<&ChannelObject::clear_backlog>("clearBacklog"),
                            InstanceMethod<&ChannelObject::text>("text"),
                            InstanceMethod<&ChannelObject::text_bytes>("textBytes"),
+                           InstanceMethod<&ChannelObject::ask>("ask"),
+                           InstanceMethod<&ChannelObject::withdraw>("withdraw"),
                            InstanceMethod<&ChannelObject::close>("close"),
                        });
 }
@@ -250,6 +252,25 @@ Napi::Value ChannelObject::text(const Napi::CallbackInfo& info) {
         return fail(env, *failure);
     }
     return Napi::String::New(env, bytes);
+}
+
+Napi::Value ChannelObject::ask(const Napi::CallbackInfo& info) {
+    if (!usable(info.Env())) return info.Env().Undefined();
+    uint64_t kind = 0, request = 0;
+    if (!unsigned_argument(info, 0, kind) || kind >= static_cast<uint64_t>(wire::RequestKind::kCount)) {
+        return misuse(info.Env(), "ask(kind): a kind of request");
+    }
+    if (auto failure = requests_.send(static_cast<wire::RequestKind>(kind), request)) {
+        return fail(info.Env(), *failure);
+    }
+    return number(info.Env(), request);
+}
+
+Napi::Value ChannelObject::withdraw(const Napi::CallbackInfo& info) {
+    if (!usable(info.Env())) return info.Env().Undefined();
+    bool withdrawn = false;
+    if (auto failure = requests_.withdraw(withdrawn)) return fail(info.Env(), *failure);
+    return Napi::Boolean::New(info.Env(), withdrawn);
 }
 
 Napi::Value ChannelObject::close(const Napi::CallbackInfo& info) {

@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include "native/addon/channel_file.h"
+#include "native/addon/request_sender.h"
 #include "native/addon/ring_reader.h"
 
 namespace offheap::addon {
@@ -30,6 +31,8 @@ class ChannelObject : public Napi::ObjectWrap<ChannelObject> {
     Napi::Value at_position(const Napi::CallbackInfo& info, MaybeFailure (RingReader::*act)(uint64_t));
     Napi::Value text(const Napi::CallbackInfo& info);
     Napi::Value text_bytes(const Napi::CallbackInfo& info);
+    Napi::Value ask(const Napi::CallbackInfo& info);
+    Napi::Value withdraw(const Napi::CallbackInfo& info);
     Napi::Value close(const Napi::CallbackInfo& info);
 
     // False, with a JavaScript exception pending, when the channel was closed.
@@ -39,6 +42,7 @@ class ChannelObject : public Napi::ObjectWrap<ChannelObject> {
 
     ChannelFile file_;
     RingReader ring_{file_};
+    RequestSender requests_{file_};
 };
 
 }  // namespace offheap::addon

@@ -255,7 +255,7 @@ MaybeFailure HeapDrain::set_mode(HeapMode mode, uint32_t sample_bytes) {
         const uint64_t expected = word;
         const uint64_t before = clock();
         if (!page_.compare_exchange(offsetof(Header, heap_control), word,
-                                    wire::pack({mode, epoch, sample_bytes}))) {
+                                    wire::pack({mode, epoch, sample_bytes, control.requested}))) {
             return damaged("the channel was truncated");
         }
         if (word != expected) continue;  // the target was first

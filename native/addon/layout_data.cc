@@ -75,6 +75,9 @@ Napi::Object enumerations(Napi::Env env) {
     OFFHEAP_SET_NAMES("degradations", OFFHEAP_DEGRADATIONS)
     OFFHEAP_SET_NAMES("heapModes", OFFHEAP_HEAP_MODES)
     OFFHEAP_SET_NAMES("heapEventKinds", OFFHEAP_HEAP_EVENT_KINDS)
+    OFFHEAP_SET_NAMES("requestKinds", OFFHEAP_REQUEST_KINDS)
+    OFFHEAP_SET_NAMES("answers", OFFHEAP_ANSWERS)
+    OFFHEAP_SET_NAMES("memoryReturns", OFFHEAP_MEMORY_RETURNS)
 #undef OFFHEAP_SET_NAMES
     return result;
 }

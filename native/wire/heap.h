@@ -59,15 +59,21 @@ struct HeapControl {
     HeapMode mode = HeapMode::kOff;
     uint32_t epoch = 0;              // 24 bits; rises with every switch
     uint32_t sample_bytes = 524288;  // of the mode `sampled`; at least 1
+    bool requested = false;          // kRequestedBit
 };
+// A request waits for a thread (request.h). With it the mode is one that no hook knows: they leave their
+// usual ways, and look here at nothing else for it.
+inline constexpr uint64_t kRequestedBit = 0x80;
+
 constexpr uint64_t pack(const HeapControl& control) {
     return static_cast<uint64_t>(control.mode) | static_cast<uint64_t>(control.epoch & 0xffffff) << 8 |
-           static_cast<uint64_t>(control.sample_bytes) << 32;
+           static_cast<uint64_t>(control.sample_bytes) << 32 | (control.requested ? kRequestedBit : 0);
 }
 constexpr HeapControl unpack_heap_control(uint64_t word) {
-    const auto mode = static_cast<uint8_t>(word);
+    const auto mode = static_cast<uint8_t>(word & ~kRequestedBit);
     return {mode < static_cast<uint8_t>(HeapMode::kCount) ? static_cast<HeapMode>(mode) : HeapMode::kOff,
-            static_cast<uint32_t>(word >> 8) & 0xffffff, static_cast<uint32_t>(word >> 32)};
+            static_cast<uint32_t>(word >> 8) & 0xffffff, static_cast<uint32_t>(word >> 32),
+            (word & kRequestedBit) != 0};
 }
 
 // The pool's free chunks: one bit each, set while nobody has the chunk, behind the header in the channel's

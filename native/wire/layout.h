@@ -100,6 +100,25 @@ inline constexpr char kVersion[] = "0.1.0";
     X(kTemporaries, "temporaries")   \
     X(kThread, "thread")
 
+// What the collector asks a thread of the target to do (native/wire/request.h).
+#define OFFHEAP_REQUEST_KINDS(X) \
+    X(kNothing, "nothing")       \
+    X(kTrim, "trim")
+
+// How a request ended. `not offered`: the allocator has no function for it.
+#define OFFHEAP_ANSWERS(X) \
+    X(kNone, "none")       \
+    X(kDone, "done")       \
+    X(kNotOffered, "not offered")
+
+// By which function an allocator gives free memory back to the kernel.
+#define OFFHEAP_MEMORY_RETURNS(X)                            \
+    X(kNothing, "nothing")                                   \
+    X(kMallocTrim, "malloc_trim")                            \
+    X(kJemallocPurge, "mallctl arena.purge")                 \
+    X(kTcmallocRelease, "MallocExtension_ReleaseFreeMemory") \
+    X(kMimallocCollect, "mi_collect")
+
 #define OFFHEAP_ENUM_ENTRY(id, text) id,
 enum class Operation : uint8_t { OFFHEAP_OPERATIONS(OFFHEAP_ENUM_ENTRY) kCount };
 enum class Phase : uint8_t { OFFHEAP_PHASES(OFFHEAP_ENUM_ENTRY) kCount };
@@ -110,6 +129,9 @@ enum class SiteState : uint8_t { OFFHEAP_SITE_STATES(OFFHEAP_ENUM_ENTRY) kCount 
 enum class Degradation : uint8_t { OFFHEAP_DEGRADATIONS(OFFHEAP_ENUM_ENTRY) kCount };
 enum class HeapMode : uint8_t { OFFHEAP_HEAP_MODES(OFFHEAP_ENUM_ENTRY) kCount };
 enum class HeapEventKind : uint8_t { OFFHEAP_HEAP_EVENT_KINDS(OFFHEAP_ENUM_ENTRY) kCount };
+enum class RequestKind : uint8_t { OFFHEAP_REQUEST_KINDS(OFFHEAP_ENUM_ENTRY) kCount };
+enum class Answer : uint32_t { OFFHEAP_ANSWERS(OFFHEAP_ENUM_ENTRY) kCount };
+enum class MemoryReturn : uint32_t { OFFHEAP_MEMORY_RETURNS(OFFHEAP_ENUM_ENTRY) kCount };
 #undef OFFHEAP_ENUM_ENTRY
 
 // Event flags.
@@ -140,6 +162,10 @@ inline constexpr uint64_t kKeyPythonCode = 6;  // the function's name, node of a
 template <size_t kBytes>
 struct Reserved {
     uint8_t bytes[kBytes];
+};
+template <size_t kCount>
+struct Words {
+    uint64_t at[kCount];
 };
 
 // One memory system call. args are the raw system-call arguments; for `seed`: start, length, protection,
@@ -230,6 +256,8 @@ struct Reserved {
 // `heap_beat_ns` is 0 before the first has read, 1 once it has stopped. Who launched the target and is going
 // to be its collector is awaited until then.
 //
+// `request` to `answer_values`: native/wire/request.h.
+//
 // The head of the channel file. Counters that different sides write stand on different cache lines.
 #define OFFHEAP_HEADER_FIELDS(X)           \
     X(uint64_t, magic, 0)                  \
@@ -315,7 +343,15 @@ struct Reserved {
     X(Reserved<4>, reserved_f, 700)        \
     X(uint64_t, heap_beat_ns, 704)         \
     X(uint64_t, python_stacks_cut, 712)    \
-    X(Reserved<304>, reserved_g, 720)
+    X(Reserved<48>, reserved_g, 720)       \
+    X(uint64_t, request, 768)              \
+    X(uint64_t, request_taken, 776)        \
+    X(uint64_t, request_answered, 784)     \
+    X(uint64_t, request_passes, 792)       \
+    X(uint32_t, answer, 800)               \
+    X(uint32_t, answer_source, 804)        \
+    X(Words<24>, answer_values, 808)       \
+    X(Reserved<24>, reserved_i, 1000)
 
 #define OFFHEAP_FIELD(type, name, offset) type name;
 struct Event {
@@ -395,6 +431,9 @@ constexpr uint64_t layout_hash() {
     OFFHEAP_DEGRADATIONS(OFFHEAP_HASH_ENTRY)
     OFFHEAP_HEAP_MODES(OFFHEAP_HASH_ENTRY)
     OFFHEAP_HEAP_EVENT_KINDS(OFFHEAP_HASH_ENTRY)
+    OFFHEAP_REQUEST_KINDS(OFFHEAP_HASH_ENTRY)
+    OFFHEAP_ANSWERS(OFFHEAP_HASH_ENTRY)
+    OFFHEAP_MEMORY_RETURNS(OFFHEAP_HASH_ENTRY)
 #undef OFFHEAP_HASH_ENTRY
 #undef OFFHEAP_HASH_STRUCTURE
 #undef OFFHEAP_HASH_FIELD

@@ -26,6 +26,9 @@ static_assert(cache_line(offsetof(Header, heap_control)) != cache_line(offsetof(
 static_assert(cache_line(offsetof(Header, heap_control)) != cache_line(offsetof(Header, ring_tail)));
 static_assert(cache_line(offsetof(Header, lanes_used)) == cache_line(offsetof(Header, heap_events_lost)));
 static_assert(cache_line(offsetof(Header, lanes_used)) != cache_line(offsetof(Header, nodes_used)));
+// Threads write there while others allocate.
+static_assert(cache_line(offsetof(Header, heap_control)) != cache_line(offsetof(Header, request)));
+static_assert(cache_line(offsetof(Header, heap_beat_ns)) != cache_line(offsetof(Header, request)));
 static_assert(sizeof(Header) <= kPageBytes && sizeof(Header) % 8 == 0, "the bits of free chunks follow");
 
 // The values that records on disk hold.
@@ -82,6 +85,9 @@ constexpr uint64_t hash_with_first_event_field(const char* name) {
     OFFHEAP_DEGRADATIONS(OFFHEAP_NAMED_ENTRY)
     OFFHEAP_HEAP_MODES(OFFHEAP_NAMED_ENTRY)
     OFFHEAP_HEAP_EVENT_KINDS(OFFHEAP_NAMED_ENTRY)
+    OFFHEAP_REQUEST_KINDS(OFFHEAP_NAMED_ENTRY)
+    OFFHEAP_ANSWERS(OFFHEAP_NAMED_ENTRY)
+    OFFHEAP_MEMORY_RETURNS(OFFHEAP_NAMED_ENTRY)
     return hash;
 }
 

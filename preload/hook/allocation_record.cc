@@ -1,7 +1,6 @@
 #include "preload/hook/allocation_record.h"
 
-#include <signal.h>
-
+#include "preload/hook/alternate_stack.h"
 #include "preload/hook/stack_of_call.h"
 #include "preload/record/heap_lane.h"
 #include "preload/runtime/raw_syscall.h"
@@ -18,12 +17,6 @@ namespace {
 record::HeapLane stray_sampler;
 
 uint32_t this_thread() { return static_cast<uint32_t>(raw_syscall(kSysGettid)); }
-
-bool runs_on_alternate_stack() {
-    stack_t stack = {};
-    raw_syscall(kSysSigaltstack, 0, as_argument(&stack));
-    return (stack.ss_flags & SS_ONSTACK) != 0;
-}
 
 // The use of a thread's lane. A signal handler that interrupts it must not enter a second time.
 class LaneInUse {
@@ -107,6 +100,10 @@ __attribute__((noinline)) uint64_t heap_control_of_child() {
     return is_recording() ? __atomic_load_n(&process.channel.header()->heap_control, __ATOMIC_RELAXED) : 0;
 }
 
+__attribute__((noinline)) void* allocated_after_request(void* block, size_t bytes, uint64_t control) {
+    return allocated_under(after_request(control), block, bytes);
+}
+
 __attribute__((noinline)) void record_allocation(void* block, size_t bytes, uint64_t control, bool is_chosen,
                                                  const unwind::Registers& registers, uint64_t caller) {
     const auto address = reinterpret_cast<uint64_t>(block);
@@ -126,6 +123,10 @@ __attribute__((noinline)) void record_allocation(void* block, size_t bytes, uint
 
 __attribute__((noinline)) void record_release(void* block, uint64_t control) {
     const auto address = reinterpret_cast<uint64_t>(block);
+    if (is_requested(control)) {
+        control = after_request(control);
+        if (!is_followed(control, block)) return;
+    }
     ThreadState* const state = usable_state();
     const LaneInUse in_use(state, control);
     if (__builtin_expect(!in_use, 0)) return emit_alone(HeapEventKind::kRelease, address);

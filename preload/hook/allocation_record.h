@@ -4,7 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "native/wire/heap.h"
 #include "preload/hook/process.h"
+#include "preload/hook/requests.h"
 #include "preload/hook/stack_of_call.h"
 #include "preload/hook/thread_state.h"
 #include "preload/record/heap_sampler.h"
@@ -16,6 +18,9 @@ namespace offheap::hook {
 
 // A forked child's first call: starts its recording. Returns its heap_control.
 uint64_t heap_control_of_child();
+
+// Notes a block while a request waits.
+void* allocated_after_request(void* block, size_t bytes, uint64_t control);
 
 // `is_chosen`: the sampling has chosen this allocation already.
 void record_allocation(void* block, size_t bytes, uint64_t control, bool is_chosen,
@@ -84,6 +89,11 @@ __attribute__((always_inline)) inline wire::HeapMode mode_of(uint64_t control) {
 
 __attribute__((always_inline)) inline bool is_off(uint64_t control) {
     return __builtin_expect(mode_of(control) == wire::HeapMode::kOff, 1);
+}
+
+// A request waits to be answered by a thread that is not inside of its allocator.
+__attribute__((always_inline)) inline bool is_requested(uint64_t control) {
+    return __builtin_expect((control & wire::kRequestedBit) != 0, 0);
 }
 
 // Whether the thread's lane can be used as it is: under this control, and by nobody whom we have interrupted.
@@ -164,8 +174,10 @@ __attribute__((always_inline)) inline void* allocated_under(uint64_t control, vo
             return allocated_exactly(control, block, bytes);
         case wire::HeapMode::kSampled:
             return allocated_sampled(control, block, bytes);
-        default:
+        case wire::HeapMode::kOff:
             return block;
+        default:
+            return allocated_after_request(block, bytes, control);
     }
 }
 
@@ -173,10 +185,11 @@ __attribute__((always_inline)) inline void* allocated(void* block, size_t bytes)
     return allocated_under(heap_control(), block, bytes);
 }
 
-// Whether a release is to be recorded.
+// Whether a release is to be recorded, or a request waits.
 __attribute__((always_inline)) inline bool is_followed(uint64_t control, void* block) {
     if (mode_of(control) == wire::HeapMode::kOff || block == nullptr) return false;
-    if (mode_of(control) == wire::HeapMode::kExact) return true;
+    // Above `exact` is a mode with kRequestedBit.
+    if (mode_of(control) >= wire::HeapMode::kExact) return true;
     return record::take_sampled(reinterpret_cast<uint64_t>(block));
 }
 
@@ -200,7 +213,8 @@ __attribute__((always_inline)) inline void released(void* block) {
 // Notes what `call` does, which reallocates `block`.
 template <typename Call>
 __attribute__((always_inline)) inline void* reallocated(void* block, size_t bytes, const Call& call) {
-    const uint64_t control = heap_control();
+    uint64_t control = heap_control();
+    if (is_requested(control)) control = after_request(control);
     if (!is_followed(control, block)) return allocated_under(control, call(), bytes);
     const ReallocationUnderWay under_way = begin_reallocation(block, control);
     void* const result = call();

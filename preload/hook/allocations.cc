@@ -14,12 +14,15 @@ using offheap::hook::released;
 
 namespace {
 
+using offheap::hook::after_request;
 using offheap::hook::allocated_exactly;
 using offheap::hook::allocated_sampled;
+using offheap::hook::allocated_under;
 using offheap::hook::heap_control;
 using offheap::hook::is_followed;
 using offheap::hook::is_off;
 using offheap::hook::is_passed_over;
+using offheap::hook::is_requested;
 using offheap::hook::mode_of;
 using offheap::hook::record_followed;
 using offheap::wire::HeapMode;
@@ -29,14 +32,22 @@ using offheap::wire::HeapMode;
 __attribute__((noinline)) void* malloc_exactly(size_t bytes, uint64_t control) {
     return allocated_exactly(control, allocator.malloc(bytes), bytes);
 }
+__attribute__((noinline)) void* malloc_after_request(size_t bytes, uint64_t control) {
+    return allocated_under(control, allocator.malloc(bytes), bytes);
+}
 __attribute__((noinline)) void* malloc_sampled(size_t bytes, uint64_t control) {
+    if (is_requested(control)) return malloc_after_request(bytes, after_request(control));
     return allocated_sampled(control, allocator.malloc(bytes), bytes);
 }
 // A product that is too large allocates nothing, so it is never recorded.
 __attribute__((noinline)) void* calloc_exactly(size_t count, size_t bytes, uint64_t control) {
     return allocated_exactly(control, allocator.calloc(count, bytes), count * bytes);
 }
+__attribute__((noinline)) void* calloc_after_request(size_t count, size_t bytes, uint64_t control) {
+    return allocated_under(control, allocator.calloc(count, bytes), count * bytes);
+}
 __attribute__((noinline)) void* calloc_sampled(size_t count, size_t bytes, uint64_t control) {
+    if (is_requested(control)) return calloc_after_request(count, bytes, after_request(control));
     return allocated_sampled(control, allocator.calloc(count, bytes), count * bytes);
 }
 __attribute__((noinline)) void record_free(void* block, uint64_t control) {

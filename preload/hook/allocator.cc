@@ -53,7 +53,7 @@ void otherwise_free_aligned_sized(void* block, size_t, size_t) { allocator.free(
 // ---- the search ----
 
 struct Definition {
-    uint64_t address = 0;
+    uint64_t address = 0, end = 0;
     uint64_t bias = 0;  // of its module
     bool before_ours = false;
 };
@@ -66,7 +66,7 @@ Definition find_definition(const char* name) {
             continue;
         }
         const Extent found = find_export(ElfImage(module->bias, module->dynamic), name);
-        if (found.start != 0) return {found.start, module->bias, !ours_passed};
+        if (found.start != 0) return {found.start, found.end, module->bias, !ours_passed};
     }
     return {};
 }
@@ -118,6 +118,23 @@ void find_operators() {
     }
 }
 
+// The allocator's functions, and the rest of its code.
+Extent original_functions[sizeof hooked_functions / sizeof hooked_functions[0]];
+Extent own_library;
+
+// Not a program's, nor libc's: what runs there may be anything.
+void find_own_library() {
+    if (is_libcs || allocator_bias == 0 || linked_modules()->bias == allocator_bias) return;
+    const ElfImage image(allocator_bias);
+    for (uint32_t i = 0; i < image.segment_count; ++i) {
+        const Elf64_Phdr& segment = image.segments[i];
+        if (segment.p_type != PT_LOAD || (segment.p_flags & PF_X) == 0) continue;
+        const uint64_t start = allocator_bias + segment.p_vaddr;
+        if (own_library.start == 0) own_library.start = start;
+        own_library.end = start + segment.p_memsz;
+    }
+}
+
 uint64_t hooked_of(const Import& import, void*) {
     for (uint32_t i = 0; i < redirected_count; ++i) {
         if (!runtime::text_equal(import.name, redirected[i].name)) continue;
@@ -156,11 +173,29 @@ void find_allocator() {
 #undef OFFHEAP_LOOK_UP
     // libc's gets its memory from realloc by name, which is ours.
     if (find_definition("reallocarray").bias == libc_bias) allocator.reallocarray = otherwise_reallocarray;
+    Extent* extent = original_functions;
     for (const Function& function : hooked_functions) {
         const Definition original = find_definition(function.name);
+        *extent++ = {original.address, original.end};
         if (bypassed && original.address != 0) redirect(function.name, function.hooked, original.address);
     }
     find_operators();
+    find_own_library();
+}
+
+uint64_t find_allocators_own(const char* name) {
+    const Definition definition = find_definition(name);
+    return definition.bias == allocator_bias ? definition.address : 0;
+}
+
+bool is_allocators(uint64_t address) {
+    const auto holds = [address](const Extent& extent) {
+        return address >= extent.start && address < extent.end;
+    };
+    for (const Extent& extent : original_functions) {
+        if (holds(extent)) return true;
+    }
+    return holds(own_library);
 }
 
 bool is_bypassed() { return bypassed; }

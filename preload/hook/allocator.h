@@ -44,6 +44,13 @@ bool is_bypassed();
 // of its own, which don't call malloc by its name; past us where the allocator calls itself by name.
 bool redirects_allocations();
 
+// A function that the allocator's own module exports, 0 where it has none of that name. As find_allocator().
+uint64_t find_allocators_own(const char* name);
+
+// Whether code is part of the allocator, as far as can be told: its functions, and all of its module where
+// that is a library of its own.
+bool is_allocators(uint64_t address);
+
 // Redirects the imports of the module at `base` that are bound to the allocator past us, or the allocator's
 // own that are bound to us. The loader must have bound and protected them.
 void redirect_allocations(uint64_t base);

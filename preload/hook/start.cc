@@ -8,6 +8,7 @@
 
 #include "preload/hook/allocator.h"
 #include "preload/hook/go_program.h"
+#include "preload/hook/memory_return.h"
 #include "preload/hook/modules.h"
 #include "preload/hook/process.h"
 #include "preload/hook/relocations.h"
@@ -129,6 +130,7 @@ void emit_start_marker() {
 
 __attribute__((constructor)) void start(int, char**, char** environment) {
     find_allocator();
+    find_memory_return();
     process.configuration = read_configuration(environment);
     if (process.configuration.disabled) return;
     process.page = create_process_page();

@@ -85,6 +85,7 @@ export function program(): Command {
   onProcess('account', 'every resident byte, by owner; what can’t be explained is listed')
     .argument('<pid>', 'the process; one that is not recorded as well, by what the kernel tells', processId)
     .option('--json', 'as JSON')
+    .option('--trim', 'first have its allocator give free memory back to the kernel (malloc_trim)')
     .action(account);
   onProcess('flamegraph', 'flame graph of live bytes: of mappings, or of the heap')
     .argument('<pid>', 'the process', processId)

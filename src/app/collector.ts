@@ -1,7 +1,7 @@
 import type { Duplex, Readable, Writable } from 'node:stream';
 import type { SnapshotDiff } from '../report/diff.js';
 import { type Overview, overviewOf } from '../report/overview.js';
-import type { AccountReport, Snapshot } from '../report/schema.js';
+import type { AccountReport, Snapshot, TrimReport } from '../report/schema.js';
 import type { FlamegraphOptions, Session } from '../session/session.js';
 import { type EvaluateOptions, evaluate } from './evaluate.js';
 import { startRepl } from './repl.js';
@@ -23,6 +23,7 @@ export interface Collector {
   overview(): Promise<Overview>;
   snapshot(): Promise<Snapshot>;
   account(): Promise<AccountReport>;
+  trim(): Promise<TrimReport>;
   mark(): Promise<{ takenAt: string }>;
   diff(): Promise<SnapshotDiff>;
   flamegraph(options?: FlamegraphOptions): Promise<string>;
@@ -62,6 +63,10 @@ export class LocalCollector implements Collector {
 
   async account(): Promise<AccountReport> {
     return this.session.account();
+  }
+
+  trim(): Promise<TrimReport> {
+    return this.session.trim();
   }
 
   async mark(): Promise<{ takenAt: string }> {

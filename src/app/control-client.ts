@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { finished } from 'node:stream/promises';
 import type { SnapshotDiff } from '../report/diff.js';
 import type { Overview } from '../report/overview.js';
-import type { AccountReport, Snapshot } from '../report/schema.js';
+import type { AccountReport, Snapshot, TrimReport } from '../report/schema.js';
 import type { FlamegraphOptions } from '../session/session.js';
 import { OffheapError } from '../wire/error.js';
 import type { Collector, ReplTerminal } from './collector.js';
@@ -80,6 +80,10 @@ class RemoteCollector implements Collector {
 
   account(): Promise<AccountReport> {
     return this.call('account');
+  }
+
+  trim(): Promise<TrimReport> {
+    return this.call('trim');
   }
 
   mark(): Promise<{ takenAt: string }> {

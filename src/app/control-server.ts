@@ -147,6 +147,8 @@ async function call(collector: Collector, { method, params }: ControlRequest): P
       return collector.snapshot();
     case 'account':
       return collector.account();
+    case 'trim':
+      return collector.trim();
     case 'mark':
       return collector.mark();
     case 'diff':

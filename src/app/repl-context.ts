@@ -8,6 +8,7 @@ export function replContext(session: Session, processes: () => Session[]): Recor
     heap: session.heap,
     snapshot: () => session.snapshot(),
     account: () => session.account(),
+    trim: (options?: Parameters<Session['trim']>[0]) => session.trim(options),
     mark: () => session.mark(),
     diff: (since?: Parameters<Session['diff']>[0]) => session.diff(since),
     flamegraph: (options?: Parameters<Session['flamegraph']>[0]) => session.flamegraph(options),

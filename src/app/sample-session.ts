@@ -47,6 +47,10 @@ export class SampleSession extends EventEmitter<SessionEvents> implements Sessio
     return accountOfEnded(this.snapshot());
   }
 
+  async trim(): ReturnType<Session['trim']> {
+    throw new OffheapError('PROCESS_ENDED', 'a sample gives nothing back; ask a process that runs');
+  }
+
   mark(): Snapshot {
     this.marked = this.snapshot();
     return this.marked;

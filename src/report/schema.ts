@@ -178,6 +178,20 @@ export interface AccountUnexplained extends SnapshotMapping {
   above: string | null;
 }
 
+/** What came of asking an allocator to give its free memory back to the kernel. */
+export interface TrimReport {
+  process: Pick<Snapshot['process'], 'pid' | 'command'>;
+  /** The allocator's function that did it; null where it has none. */
+  by: string | null;
+  /** Resident bytes of the process, and the part that allocators have mapped. */
+  before: { residentBytes: number; allocatorBytes: number };
+  after: { residentBytes: number; allocatorBytes: number };
+  /** What was said beforehand of malloc_trim; null of other functions. */
+  predictedBytes: number | null;
+  /** By so much the memory that allocators had mapped before has shrunk. */
+  returnedBytes: number;
+}
+
 /** Every resident byte of a process, `offheap.account/1`. The first level of fields is that of a snapshot's `rss`. */
 export interface AccountReport {
   schema: 'offheap.account/1';

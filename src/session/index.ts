@@ -11,6 +11,7 @@ export type {
   SnapshotHeapSite,
   SnapshotMapping,
   SnapshotOwner,
+  TrimReport,
 } from '../report/schema.js';
 export { OffheapError } from '../wire/error.js';
 export { accountUnrecorded } from './account.js';

@@ -8,6 +8,7 @@ import type {
   SnapshotHeapOwner,
   SnapshotMapping,
   SnapshotOwner,
+  TrimReport,
 } from '../report/schema.js';
 import type { StackSite } from '../report/stacks.js';
 import type { HeapMode } from '../wire/heap-mode.js';
@@ -115,6 +116,12 @@ export interface Session {
    * /proc may not be read.
    */
   account(): AccountReport;
+  /**
+   * Has the process's allocator give free memory back to the kernel (malloc_trim, or what the allocator has in its place),
+   * on the next of its threads that allocates. Throws `REQUEST_UNANSWERED` where none does within `limitMs`, 5 seconds by
+   * default; `REQUEST_BUSY`, `PROCESS_ENDED`, `PROCESS_REFUSED`.
+   */
+  trim(options?: { limitMs?: number }): Promise<TrimReport>;
   mark(): Snapshot;
   diff(since?: Snapshot): SnapshotDiff;
   flamegraph(options?: FlamegraphOptions): Promise<string>;

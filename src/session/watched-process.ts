@@ -2,7 +2,13 @@ import { EventEmitter } from 'node:events';
 import { Poller } from '../drain/poller.js';
 import { diffSnapshots } from '../report/diff.js';
 import { renderFlamegraph } from '../report/flamegraph/flamegraph.js';
-import type { AccountReport, Snapshot, SnapshotFrame, SnapshotMapping } from '../report/schema.js';
+import type {
+  AccountReport,
+  Snapshot,
+  SnapshotFrame,
+  SnapshotMapping,
+  TrimReport,
+} from '../report/schema.js';
 import { stackSites } from '../report/stacks.js';
 import { SourceLines } from '../symbolize/lines/source-lines.js';
 import { Symbolizer } from '../symbolize/symbols.js';
@@ -29,6 +35,7 @@ import type {
   StackSite,
 } from './session.js';
 import { buildSnapshot } from './snapshot.js';
+import { trimTarget } from './trim.js';
 
 export interface WatchOptions extends RecordingOptions {
   /** How often growth is sampled, in milliseconds. */
@@ -241,6 +248,15 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
       if (!(error instanceof OffheapError) || error.code !== 'PROCESS_MISSING') throw error;
       return accountOfEnded(this.snapshot());
     }
+  }
+
+  async trim(options: { limitMs?: number } = {}): Promise<TrimReport> {
+    const program = this.#programs.present;
+    if (program === undefined || this.#ended !== undefined || !this.#facts.isRunning()) {
+      throw new OffheapError('PROCESS_ENDED', `process ${this.pid} has ended; ask one that runs`);
+    }
+    this.poll();
+    return trimTarget(program, this.#facts, options);
   }
 
   mark(): Snapshot {

@@ -37,6 +37,9 @@ export interface NativeChannel {
   clearBacklog(position: number): void;
   text(offset: number): string | null;
   textBytes(offset: number, length: number): Uint8Array;
+  /** Position in `requestKinds`. */
+  ask(kind: number): number;
+  withdraw(): boolean;
   close(): void;
 }
 

@@ -14,6 +14,9 @@ export interface Site {
   patchedBytes: number;
 }
 
+/** What a target can be asked to do: native/wire/request.h. */
+export type RequestKind = 'trim';
+
 /**
  * One channel, open for reading. Whatever its bytes claim, reading ends with an `OffheapError`: `CHANNEL_MISSING`,
  * `CHANNEL_REFUSED` (owner, permissions), `CHANNEL_STARTING`, `CHANNEL_VERSION`, `CHANNEL_DAMAGED`, `CHANNEL_BUSY`.
@@ -122,6 +125,19 @@ export class Channel {
         patchedBytes: view.u16('patched_bytes'),
       };
     });
+  }
+
+  /**
+   * Asks the target to do something, on the next thread of it that calls its allocator. Returns what the header's
+   * `requestAnswered` will be. Needs the claim. Throws `REQUEST_BUSY` while it still does what it was asked before.
+   */
+  ask(kind: RequestKind): number {
+    return native(() => this.#native.ask(layout.enumerations.requestKinds.indexOf(kind)));
+  }
+
+  /** Takes the request back; false where a thread has begun with it. */
+  withdraw(): boolean {
+    return native(() => this.#native.withdraw());
   }
 
   /** Lets another collector read on from the position freed last. */

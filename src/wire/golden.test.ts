@@ -96,8 +96,23 @@ test('every header field', () => {
     awaitedProcessId: 4321,
     heapNested: 21,
     heapWithoutLane: 22,
+    request: (24 << 8) | 1,
+    requestTaken: (23 << 8) | 1,
+    requestAnswered: (22 << 8) | 1,
+    requestPasses: 25,
+    answer: 'done',
+    answerSource: 1,
+    answerValues: Array.from({ length: 24 }, (_, index) => 26 + index),
   });
   expect(channel.command()).toEqual(['sleep', '1000']);
+});
+
+test('a request waits for the claim, and for the answer to the one before it', () => {
+  expect(() => channel.ask('trim')).toThrow(expect.objectContaining({ code: 'CHANNEL_BUSY' }));
+  expect(channel.claim(0)).toBe(0);
+  expect(() => channel.ask('trim')).toThrow(expect.objectContaining({ code: 'REQUEST_BUSY' }));
+  expect([channel.withdraw(), channel.withdraw()]).toEqual([true, false]);
+  expect(channel.header().heapControl).toEqual({ mode: 'exact', epoch: 0x030201, sampleBytes: 0x87654321 });
 });
 
 test('the modes of both languages', () => {

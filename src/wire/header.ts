@@ -83,6 +83,16 @@ export interface ChannelHeader {
   heapNested: number;
   /** Allocations of threads that got no lane. */
   heapWithoutLane: number;
+  /** What was asked of the target last; a kind, and a number of its own. */
+  request: number;
+  /** What a thread of the target has begun to answer, and what was answered. */
+  requestTaken: number;
+  requestAnswered: number;
+  /** How often a thread came by where it could not answer. */
+  requestPasses: number;
+  answer: 'none' | 'done' | 'not offered' | 'unknown';
+  answerSource: number;
+  answerValues: number[];
 }
 
 /** What the target records of allocations. */
@@ -158,12 +168,22 @@ export function decodeHeader(bytes: Uint8Array): ChannelHeader {
     awaitedProcessId: view.u32('awaited_process_id'),
     heapNested: view.u64('heap_nested'),
     heapWithoutLane: view.u64('heap_without_lane'),
+    request: view.u64('request'),
+    requestTaken: view.u64('request_taken'),
+    requestAnswered: view.u64('request_answered'),
+    requestPasses: view.u64('request_passes'),
+    answer: (layout.enumerations.answers[view.u32('answer')] ?? 'unknown') as ChannelHeader['answer'],
+    answerSource: view.u32('answer_source'),
+    answerValues: view.words('answer_values'),
   };
 }
 
+/** A request waits for a thread of the target. */
+const REQUESTED = 0x80n;
+
 /** The word as `pack` in native/wire/heap.h makes it. */
 function heapControl(word: bigint): HeapControl {
-  const mode = layout.enumerations.heapModes[Number(word & 0xffn)] ?? 'off';
+  const mode = layout.enumerations.heapModes[Number(word & ~REQUESTED & 0xffn)] ?? 'off';
   return {
     mode: mode as HeapMode,
     epoch: Number((word >> 8n) & 0xff_ffffn),

@@ -34,7 +34,10 @@ export interface Layout {
     | 'siteStates'
     | 'degradations'
     | 'heapModes'
-    | 'heapEventKinds',
+    | 'heapEventKinds'
+    | 'requestKinds'
+    | 'answers'
+    | 'memoryReturns',
     string[]
   >;
   constants: Record<
@@ -73,7 +76,12 @@ export function checkLayout(layout: Layout): Layout {
 
 /** Bytes from the start of `structure` to a field. An unknown name is an error in this program. */
 export function fieldOffset(structure: Structure, name: string): number {
+  return fieldOf(structure, name).offset;
+}
+
+/** As `fieldOffset`. */
+export function fieldOf(structure: Structure, name: string): Field {
   const field = structure.fields.find((candidate) => candidate.name === name);
   if (!field) throw new TypeError(`native/wire/layout.h has no field ${name}`);
-  return field.offset;
+  return field;
 }

@@ -1,4 +1,4 @@
-import { fieldOffset, type Structure } from './layout.js';
+import { fieldOf, fieldOffset, type Structure } from './layout.js';
 
 /** Two halves of an unsigned 64-bit value as a number; what doesn't fit saturates. */
 export function unsigned64(low: number, high: number): number {
@@ -36,6 +36,15 @@ export class RecordView {
   /** All 64 bits. */
   bits(name: string): bigint {
     return this.#view.getBigUint64(this.#at(name), true);
+  }
+
+  /** Of a field that is an array of them; as `u64`. */
+  words(name: string): number[] {
+    const { offset, bytes } = fieldOf(this.#structure, name);
+    return Array.from({ length: bytes / 8 }, (_, index) => {
+      const at = offset + 8 * index;
+      return unsigned64(this.#view.getUint32(at, true), this.#view.getUint32(at + 4, true));
+    });
   }
 
   /** 16 hexadecimal digits: for ids and hashes. */

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { processStatus } from '../../src/drain/process-identity.js';
 import type { AccountReport } from '../../src/report/schema.js';
-import { attach } from '../../src/session/attach.js';
+import { type AttachOptions, attach } from '../../src/session/attach.js';
 import type { Session } from '../../src/session/session.js';
 import { shimPath } from '../../src/session/shim.js';
 import { OffheapError } from '../../src/wire/error.js';
@@ -18,11 +19,16 @@ export class AccountedTarget implements AsyncDisposable {
     private readonly child: ChildProcess,
     private readonly closed: Promise<unknown>,
     private readonly directory: string,
+    private readonly lines: AsyncIterator<string[]>,
   ) {}
 
   static async start(
     [command, ...args]: readonly string[],
-    { preload = [] as string[], env = {} as Record<string, string> } = {},
+    {
+      preload = [],
+      env = {},
+      ...options
+    }: AttachOptions & { preload?: string[]; env?: Record<string, string> } = {},
   ): Promise<AccountedTarget> {
     const directory = mkdtempSync('/dev/shm/offheap-test-');
     chmodSync(directory, 0o700);
@@ -35,12 +41,14 @@ export class AccountedTarget implements AsyncDisposable {
         ...env,
       },
     });
-    child.stdout!.resume();
+    // At once: who listens later misses the first lines.
+    const lines = on(createInterface({ input: child.stdout! }), 'line', { close: ['close'] });
     const closed = once(child, 'close');
     const limit = performance.now() + APPEARS_WITHIN_MS;
     for (;;) {
       try {
-        return new AccountedTarget(await attach(child.pid!, { dir: directory }), child, closed, directory);
+        const session = await attach(child.pid!, { dir: directory, ...options });
+        return new AccountedTarget(session, child, closed, directory, lines);
       } catch (error) {
         const isEarly =
           error instanceof OffheapError && ['NO_CHANNEL', 'CHANNEL_STARTING'].includes(error.code);
@@ -56,6 +64,26 @@ export class AccountedTarget implements AsyncDisposable {
 
   get running(): boolean {
     return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  /** The next line of its output that matches. */
+  async line(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const { value, done } = await this.lines.next();
+      if (done) throw new Error(`ended without a line like ${pattern}`);
+      const match = pattern.exec(value[0]!);
+      if (match !== null) return match;
+    }
+  }
+
+  /** Writes a line; resolves once it is answered by one that begins with "done". */
+  async tell(command: string): Promise<void> {
+    this.child.stdin!.write(`${command}\n`);
+    await this.line(/^done/);
+  }
+
+  endInput(): void {
+    this.child.stdin!.end();
   }
 
   /** The account while the target runs on. */

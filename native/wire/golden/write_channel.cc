@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "native/wire/heap.h"
+#include "native/wire/request.h"
 #include "native/wire/ring.h"
 #include "native/wire/stack_tree.h"
 
@@ -118,7 +119,7 @@ void describe_heap(Header* header) {
     header->chunks_offset = Sections::kChunks;
     header->chunks_capacity = kChunksCapacity;
     header->chunks_backed = 1;
-    header->heap_control = pack({HeapMode::kExact, 0x030201, 0x87654321});
+    header->heap_control = pack({HeapMode::kExact, 0x030201, 0x87654321, true});
     header->heap_switched_at = 5'000'000'002;
     header->awaited_process_id = 4321;
     header->heap_beat_ns = 78;
@@ -128,6 +129,13 @@ void describe_heap(Header* header) {
     header->heap_waits = 20;
     header->heap_nested = 21;
     header->heap_without_lane = 22;
+    header->request = pack_request(RequestKind::kTrim, 24);
+    header->request_taken = pack_request(RequestKind::kTrim, 23);
+    header->request_answered = pack_request(RequestKind::kTrim, 22);
+    header->request_passes = 25;
+    header->answer = static_cast<uint32_t>(Answer::kDone);
+    header->answer_source = static_cast<uint32_t>(MemoryReturn::kMallocTrim);
+    for (uint32_t i = 0; i < kAnswerValues; ++i) header->answer_values.at[i] = 26 + i;
 }
 
 // One lane: its thread, a block that was published and one that rests, one that came and went.
