@@ -4,10 +4,12 @@ import { HEAP_MODES } from '../wire/heap-mode.js';
 import { account } from './account.js';
 import { diff, evaluateExpression, flamegraph, preload, ps, repl, snapshot, watch } from './commands.js';
 import { formatOfFile } from './flamegraph-file.js';
+import { withFrameOptions } from './frame-options.js';
 import { type RunOptions, run } from './run.js';
 import { complain, endOnClosedPipe } from './streams.js';
 
 const MOST_SAMPLE_BYTES = 2 ** 32 - 1;
+const FOLD_TEXT = 'in flame graphs, frames of plumbing as one box (an .html page can be folded and unfolded)';
 
 /** Runs the command line and sets the process's exit code: 1 after a failure, 2 after a usage error. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -42,8 +44,7 @@ export function program(): Command {
     .exitOverride()
     .configureOutput({ outputError: () => {} });
 
-  offheap
-    .command('run')
+  withFrameOptions(offheap.command('run'))
     .description('start COMMAND with the shim, collect until it ends, report on stderr')
     .passThroughOptions()
     .argument('<command>')
@@ -63,6 +64,7 @@ export function program(): Command {
     .option('--dir <dir>', 'where channels lie; default: a private folder of the shared-memory file system')
     .option('--snapshot <file>', 'write the last snapshot as JSON when COMMAND ends')
     .option('--flamegraph <file>', 'write a flame graph at the end (.html, .svg, .folded)', flamegraphFile)
+    .option('--fold', FOLD_TEXT)
     .option('--interval <ms>', 'how often resident bytes and growth are sampled', positive, 1000)
     .option('--quiet', 'no report on stderr')
     .action(async (command: string, args: string[], options: RunOptions) => {
@@ -73,12 +75,12 @@ export function program(): Command {
     offheap.command(name).description(description).option('--dir <dir>', 'where channels lie');
 
   onProcess('ps', 'processes that have a channel, living and dead').option('--json', 'as JSON').action(ps);
-  onProcess('top', 'live table by owner')
+  withFrameOptions(onProcess('top', 'live table by owner'))
     .argument('[pid]', 'the process; default: the only one', processId)
     .option('--interval <ms>', 'time between two samples', positive, 1000)
     .option('-n, --count <n>', 'where there is no terminal: tables to print', positive)
     .action(watch);
-  onProcess('snapshot', 'one snapshot as JSON')
+  withFrameOptions(onProcess('snapshot', 'one snapshot as JSON'))
     .argument('<pid>', 'the process', processId)
     .option('-o, --output <file>', 'write it there')
     .action(snapshot);
@@ -87,11 +89,12 @@ export function program(): Command {
     .option('--json', 'as JSON')
     .option('--trim', 'first have its allocator give free memory back to the kernel (malloc_trim)')
     .action(account);
-  onProcess('flamegraph', 'flame graph of live bytes: of mappings, or of the heap')
+  withFrameOptions(onProcess('flamegraph', 'flame graph of live bytes: of mappings, or of the heap'))
     .argument('<pid>', 'the process', processId)
     .option('-o, --output <file>', 'write it there (.html, .svg, .folded)', flamegraphFile)
     .option('--heap', 'of what allocators have handed out')
     .option('--growth', 'of what grew since the last mark, which offheap eval PID "mark()" sets')
+    .option('--fold', FOLD_TEXT)
     .action(flamegraph);
   onProcess('repl', 'JavaScript prompt about a process')
     .argument('[pid]', 'the process; default: the only one', processId)

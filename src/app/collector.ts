@@ -1,5 +1,6 @@
 import type { Duplex, Readable, Writable } from 'node:stream';
 import type { SnapshotDiff } from '../report/diff.js';
+import type { FrameFilter } from '../report/frame-filter.js';
 import { type Overview, overviewOf } from '../report/overview.js';
 import type { AccountReport, Snapshot, TrimReport } from '../report/schema.js';
 import type { FlamegraphOptions, Session } from '../session/session.js';
@@ -20,7 +21,7 @@ export interface Collector {
   readonly pid: number;
   /** Resolves with a line that says why, once nothing new will come. */
   readonly ended: Promise<string>;
-  overview(): Promise<Overview>;
+  overview(only?: FrameFilter): Promise<Overview>;
   snapshot(): Promise<Snapshot>;
   account(): Promise<AccountReport>;
   trim(): Promise<TrimReport>;
@@ -53,8 +54,8 @@ export class LocalCollector implements Collector {
     return this.session.pid;
   }
 
-  async overview(): Promise<Overview> {
-    return overviewOf(this.session.snapshot());
+  async overview(only?: FrameFilter): Promise<Overview> {
+    return overviewOf(this.session.snapshot(), only);
   }
 
   async snapshot(): Promise<Snapshot> {

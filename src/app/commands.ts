@@ -2,6 +2,7 @@ import { accessSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { renderColumns } from '../report/columns.js';
 import { diffSnapshots, diffTable } from '../report/diff.js';
+import { onlyFrames } from '../report/frame-filter.js';
 import type { Snapshot } from '../report/schema.js';
 import { printable } from '../report/text.js';
 import type { ProcessEntry } from '../session/index.js';
@@ -9,6 +10,7 @@ import { OffheapError } from '../wire/error.js';
 import type { Collector } from './collector.js';
 import { type ConnectOptions, connectOrAttach, onlyProcess } from './connect.js';
 import { flamegraphFileName, formatOfFile } from './flamegraph-file.js';
+import { type FrameOptions, filterOf } from './frame-options.js';
 import { columnsOf, print, waiting, wantsColors } from './streams.js';
 import { top } from './top.js';
 
@@ -57,28 +59,39 @@ export async function ps({ dir, json }: DirOption & { json?: boolean }): Promise
 
 export function watch(
   pid: number | undefined,
-  { dir, interval, count }: DirOption & { interval: number; count?: number },
+  { dir, interval, count, ...frames }: DirOption & FrameOptions & { interval: number; count?: number },
 ): Promise<void> {
   const serving = { dir, intervalMs: interval, serve: true };
-  return withCollector(pid, serving, (collector) => top(collector, { intervalMs: interval, count }));
+  const options = { intervalMs: interval, count, only: filterOf(frames) };
+  return withCollector(pid, serving, (collector) => top(collector, options));
 }
 
-export function snapshot(pid: number, { dir, output }: DirOption & { output?: string }): Promise<void> {
+export function snapshot(
+  pid: number,
+  { dir, output, ...frames }: DirOption & FrameOptions & { output?: string },
+): Promise<void> {
   return withCollector(pid, { dir }, async (collector) => {
-    const json = JSON.stringify(await waiting('taking the snapshot', collector.snapshot()));
+    const whole = await waiting('taking the snapshot', collector.snapshot());
+    const json = JSON.stringify(onlyFrames(whole, filterOf(frames)));
     if (output === undefined) await print(json);
     else await writeFile(output, `${json}\n`);
   });
 }
 
-export function flamegraph(
-  pid: number,
-  { dir, output, heap, growth }: DirOption & { output?: string; heap?: boolean; growth?: boolean },
-): Promise<void> {
+export interface FlamegraphCommandOptions extends DirOption, FrameOptions {
+  output?: string;
+  heap?: boolean;
+  growth?: boolean;
+  fold?: boolean;
+}
+
+export function flamegraph(pid: number, options: FlamegraphCommandOptions): Promise<void> {
+  const { dir, output, heap, growth, fold: foldPlumbing } = options;
   return withCollector(pid, { dir }, async (collector) => {
     const format = output === undefined ? 'svg' : formatOfFile(output);
+    const how = { only: filterOf(options), foldPlumbing };
     const of = heap ? (growth ? 'heap-growth' : 'heap') : growth ? 'growth' : 'live';
-    const file = await waiting('drawing the flame graph', collector.flamegraph({ format, of }));
+    const file = await waiting('drawing the flame graph', collector.flamegraph({ format, of, ...how }));
     if (output === undefined && !process.stdout.isTTY) return print(file);
     // Nobody wants markup on their terminal.
     const path = output ?? flamegraphFileName(pid, new Date());

@@ -2,6 +2,7 @@ import { lstatSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { finished } from 'node:stream/promises';
 import type { SnapshotDiff } from '../report/diff.js';
+import type { FrameFilter } from '../report/frame-filter.js';
 import type { Overview } from '../report/overview.js';
 import type { AccountReport, Snapshot, TrimReport } from '../report/schema.js';
 import type { FlamegraphOptions } from '../session/session.js';
@@ -70,8 +71,8 @@ class RemoteCollector implements Collector {
     });
   }
 
-  overview(): Promise<Overview> {
-    return this.call('overview');
+  overview(only?: FrameFilter): Promise<Overview> {
+    return this.call('overview', { only });
   }
 
   snapshot(): Promise<Snapshot> {

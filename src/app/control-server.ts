@@ -1,5 +1,6 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { FRAME_FILTERS } from '../report/frame-filter.js';
 import type { FlamegraphOptions } from '../session/session.js';
 import { OffheapError } from '../wire/error.js';
 import type { Collector } from './collector.js';
@@ -142,7 +143,7 @@ function parse(line: string): ControlRequest {
 async function call(collector: Collector, { method, params }: ControlRequest): Promise<unknown> {
   switch (method) {
     case 'overview':
-      return collector.overview();
+      return collector.overview(FRAME_FILTERS.find((filter) => filter === params.only));
     case 'snapshot':
       return collector.snapshot();
     case 'account':

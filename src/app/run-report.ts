@@ -1,5 +1,6 @@
 import { formatBytes } from '../report/bytes.js';
 import { growingOwners, heldBytes, isTooShort, largestHolder, totalGrowth } from '../report/culprit.js';
+import type { FrameFilter } from '../report/frame-filter.js';
 import { type Overview, overviewOf } from '../report/overview.js';
 import { reportTable } from '../report/table.js';
 import { cut, printable, stringWidth } from '../report/text.js';
@@ -12,10 +13,10 @@ const CHILDREN_SHOWN = 5;
 const GROWING_SHOWN = 3;
 
 /** What `run` says at the end: the command's table, those of its growing children, and a line about the others. */
-export function runReport(session: LaunchedSession): string {
+export function runReport(session: LaunchedSession, only?: FrameFilter): string {
   const style = { columns: columnsOf(process.stderr), colors: wantsColors(process.stderr) };
-  const own = overviewOf(session.snapshot());
-  const children = session.children().map((child) => overviewOf(child.snapshot()));
+  const own = overviewOf(session.snapshot(), only);
+  const children = session.children().map((child) => overviewOf(child.snapshot(), only));
   const growing = children
     .filter((child) => !isTooShort(child) && growingOwners(child).length > 0)
     .sort((a, b) => totalGrowth(b) - totalGrowth(a))

@@ -2,6 +2,7 @@ import { accessSync, constants } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { constants as os } from 'node:os';
 import { dirname } from 'node:path';
+import { onlyFrames } from '../report/frame-filter.js';
 import type { LaunchedSession } from '../session/index.js';
 import type { Session } from '../session/session.js';
 import { OffheapError } from '../wire/error.js';
@@ -11,17 +12,19 @@ import { serveOrSay } from './connect.js';
 import type { ControlServer } from './control-server.js';
 import { formatOfFile } from './flamegraph-file.js';
 import { FlamegraphSignals } from './flamegraph-signals.js';
+import { type FrameOptions, filterOf } from './frame-options.js';
 import { PassedSignals } from './passed-signals.js';
 import { runReport } from './run-report.js';
 import { complain, waiting } from './streams.js';
 
-export interface RunOptions {
+export interface RunOptions extends FrameOptions {
   dir?: string;
   heap: HeapMode;
   sampleBytes: number;
   interval: number;
   snapshot?: string;
   flamegraph?: string;
+  fold?: boolean;
   quiet?: boolean;
 }
 
@@ -61,7 +64,7 @@ async function collect(session: LaunchedSession, options: RunOptions): Promise<n
   }
   try {
     await writeFiles(session, options);
-    if (!options.quiet) process.stderr.write(runReport(session));
+    if (!options.quiet) process.stderr.write(runReport(session, filterOf(options)));
   } catch (error) {
     // The command's own failure is the better news.
     if (status === 0) throw error;
@@ -86,13 +89,16 @@ async function serve(session: LaunchedSession, dir: string | undefined): Promise
   });
 }
 
-async function writeFiles(session: Session, { snapshot, flamegraph }: RunOptions): Promise<void> {
+async function writeFiles(session: Session, options: RunOptions): Promise<void> {
+  const { snapshot, flamegraph, fold: foldPlumbing } = options;
+  const only = filterOf(options);
   if (snapshot !== undefined) {
     const work = session.withLines(session.snapshot());
-    await writeFile(snapshot, `${JSON.stringify(await waiting('looking up lines', work))}\n`);
+    const described = onlyFrames(await waiting('looking up lines', work), only);
+    await writeFile(snapshot, `${JSON.stringify(described)}\n`);
   }
   if (flamegraph === undefined) return;
-  const work = session.flamegraph({ format: formatOfFile(flamegraph) });
+  const work = session.flamegraph({ format: formatOfFile(flamegraph), only, foldPlumbing });
   await writeFile(flamegraph, await waiting('drawing the flame graph', work));
 }
 

@@ -61,13 +61,14 @@ export class SampleSession extends EventEmitter<SessionEvents> implements Sessio
     return diffSnapshots(since, this.snapshot());
   }
 
-  async flamegraph({ format = 'svg', of = 'live' }: FlamegraphOptions = {}): Promise<string> {
+  async flamegraph({ format = 'svg', of = 'live', ...how }: FlamegraphOptions = {}): Promise<string> {
     const isGrowth = of === 'growth' || of === 'heap-growth';
     if (isGrowth && this.marked === undefined) {
       throw new OffheapError('no-mark', 'nothing was marked; call mark() first');
     }
     const what = of.startsWith('heap') ? 'heap' : 'mappings';
-    return renderFlamegraph(this.snapshot(), { format, what, since: isGrowth ? this.marked : undefined });
+    const since = isGrowth ? this.marked : undefined;
+    return renderFlamegraph(this.snapshot(), { format, what, since, ...how });
   }
 
   async close(): Promise<void> {}

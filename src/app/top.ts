@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs';
 import { emitKeypressEvents } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { FrameFilter } from '../report/frame-filter.js';
 import { type Overview, ownerKey } from '../report/overview.js';
 import { reportTable } from '../report/table.js';
 import type { Collector } from './collector.js';
@@ -16,12 +17,14 @@ export interface TopOptions {
   intervalMs: number;
   /** Tables printed where there is no terminal; without it, one each interval until the process ends. */
   count?: number | undefined;
+  /** Of stacks, the frames that are shown. */
+  only?: FrameFilter | undefined;
 }
 
 export async function top(collector: Collector, options: TopOptions): Promise<void> {
   const interactive = process.stdin.isTTY && process.stdout.isTTY;
-  const first = await waiting('reading the ledger', collector.overview());
-  if (interactive) await new TopTerminal(collector, first, options.intervalMs).show();
+  const first = await waiting('reading the ledger', collector.overview(options.only));
+  if (interactive) await new TopTerminal(collector, first, options).show();
   else await printTables(collector, first, options);
 }
 
@@ -31,7 +34,7 @@ async function printTables(collector: Collector, first: Overview, options: TopOp
     ended = true;
   });
   let overview = first;
-  for (let printed = 0; ; overview = await collector.overview()) {
+  for (let printed = 0; ; overview = await collector.overview(options.only)) {
     await print(`${reportTable(overview, { columns: columnsOf(process.stdout) })}\n`);
     printed += 1;
     if (ended || overview.process.state !== 'running' || printed === options.count) return;
@@ -51,7 +54,7 @@ class TopTerminal {
   constructor(
     private readonly collector: Collector,
     first: Overview,
-    private readonly intervalMs: number,
+    private readonly options: TopOptions,
   ) {
     const { history } = this;
     this.state = { overview: first, history, sort: 'growth', selected: null, mark: null, notice: null };
@@ -75,7 +78,7 @@ class TopTerminal {
       this.state.notice = `${why} · q quit`;
       this.draw();
     });
-    const timer = setInterval(() => void this.refresh(), this.intervalMs);
+    const timer = setInterval(() => void this.refresh(), this.options.intervalMs);
     this.draw();
     try {
       await quit;
@@ -93,7 +96,7 @@ class TopTerminal {
   private async refresh(): Promise<void> {
     if (this.ended) return;
     try {
-      this.take(await this.collector.overview());
+      this.take(await this.collector.overview(this.options.only));
     } catch (error) {
       if (!this.ended) this.state.notice = error instanceof Error ? error.message : String(error);
     }

@@ -13,8 +13,8 @@ export const LIBC_MODULES: readonly RegExp[] = [
   /^(libc|ld)[.-]musl-/,
 ];
 
-/** Modules that map memory only at somebody's behest: never owners while anything else is on the stack. */
-export const PLUMBING_MODULES: readonly RegExp[] = [
+/** What the system and the compilers put below every program. */
+export const RUNTIME_MODULES: readonly RegExp[] = [
   ...LIBC_MODULES,
   /^ld-linux/, // the dynamic loader: whoever called dlopen
   /^ld-2\.\d+\.so$/,
@@ -23,10 +23,15 @@ export const PLUMBING_MODULES: readonly RegExp[] = [
   /^libgcc_s[-.]/, // the unwinder
   /^libstdc\+\+[-.]/, // operator new, std::thread
   /^libc\+\+(abi)?[-.]/,
-  /^libucm(_\w+)?[-.]/, // UCX's memory hooks relay every call of the process
   /^(linux-vdso|linux-gate)[-.]/,
   /^\[(vdso|vsyscall)\]$/,
   /^liboffheap/, // the shim
+];
+
+/** Modules that map memory only at somebody's behest: never owners while anything else is on the stack. */
+export const PLUMBING_MODULES: readonly RegExp[] = [
+  ...RUNTIME_MODULES,
+  /^libucm(_\w+)?[-.]/, // UCX's memory hooks relay every call of the process
 ];
 
 /** Allocators: what they map is theirs; who holds it inside is the heap's question. */
@@ -57,6 +62,13 @@ export const LIBC_ALLOCATOR_FUNCTIONS: ReadonlySet<string> = new Set([
 
 /** The interpreter's module: a shared libpython, or the program `python3.x` itself. */
 export const PYTHON_MODULES: readonly RegExp[] = [/^python3(\.\d+)?[a-z]*$/, /^libpython3[-.]?/];
+
+/** What runs JavaScript, and what runs Java. */
+export const JAVASCRIPT_MODULES: readonly RegExp[] = [/^node$/, /^libnode[-.]/, /^electron$/];
+export const JAVA_MODULES: readonly RegExp[] = [/^libjvm\./, /^libjli\./, /^java$/];
+
+/** V8's own code between a script's functions: in its binary, and as its perf map calls it. */
+export const V8_BUILTIN = /^Builtins_|^(?:Builtin|BytecodeHandler|Handler|Stub):/;
 
 /** CPython's small-object arenas, by the functions that map them. */
 export const PYTHON_ARENA_FUNCTIONS: ReadonlySet<string> = new Set([

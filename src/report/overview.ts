@@ -1,3 +1,4 @@
+import { type FrameFilter, onlyFrames } from './frame-filter.js';
 import { type HeapSite, heapSites } from './heap/sites.js';
 import type { Snapshot, SnapshotHeap } from './schema.js';
 import { type StackSite, stackSites } from './stacks.js';
@@ -16,7 +17,9 @@ export type Overview = Omit<
 const SITES_PER_OWNER = 8;
 const HEAP_SITES = 8;
 
-export function overviewOf(snapshot: Snapshot): Overview {
+/** Of stacks, those frames that `only` names. */
+export function overviewOf(whole: Snapshot, only?: FrameFilter): Overview {
+  const snapshot = onlyFrames(whole, only);
   const { process, takenAt, observedSeconds, completeness, rss, owners } = snapshot;
   const taken = new Map<string, number>();
   const sites = stackSites(snapshot).filter(({ kind, owner }) => {

@@ -24,6 +24,7 @@ export { listProcesses } from './processes.js';
 export type {
   FlamegraphFormat,
   FlamegraphOptions,
+  FrameFilter,
   HeapAgeBin,
   HeapLeak,
   HeapMode,

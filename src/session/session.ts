@@ -1,5 +1,6 @@
 import type { SnapshotDiff } from '../report/diff.js';
 import type { FlamegraphFormat } from '../report/flamegraph/flamegraph.js';
+import type { FrameFilter } from '../report/frame-filter.js';
 import type { HeapLeak, HeapSite } from '../report/heap/sites.js';
 import type {
   AccountReport,
@@ -13,7 +14,7 @@ import type {
 import type { StackSite } from '../report/stacks.js';
 import type { HeapMode } from '../wire/heap-mode.js';
 
-export type { FlamegraphFormat, HeapLeak, HeapMode, HeapSite, SnapshotDiff, StackSite };
+export type { FlamegraphFormat, FrameFilter, HeapLeak, HeapMode, HeapSite, SnapshotDiff, StackSite };
 
 export interface LedgerView {
   byOwner(): SnapshotOwner[];
@@ -83,6 +84,13 @@ export interface FlamegraphOptions {
    * what allocators have handed out.
    */
   of?: 'live' | 'growth' | 'heap' | 'heap-growth';
+  /** Draws native frames alone, or Python's. */
+  only?: FrameFilter | undefined;
+  /**
+   * Draws frames that only lead from one function to the next, of the C library or an interpreter, as one box. Without it,
+   * the HTML page begins folded and can be unfolded; the others are not folded.
+   */
+  foldPlumbing?: boolean | undefined;
 }
 
 export interface SessionEvents {

@@ -269,12 +269,13 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     return diffSnapshots(since ?? this.#requireMark(), this.snapshot());
   }
 
-  async flamegraph({ format = 'svg', of = 'live' }: FlamegraphOptions = {}): Promise<string> {
+  async flamegraph({ format = 'svg', of = 'live', ...how }: FlamegraphOptions = {}): Promise<string> {
     const since = of === 'growth' || of === 'heap-growth' ? this.#requireMark() : undefined;
     const what = of === 'heap' || of === 'heap-growth' ? 'heap' : 'mappings';
     const snapshot = await this.withLines(this.snapshot());
     // Towers are compared by what their frames say: both must know the same lines.
-    return renderFlamegraph(snapshot, { format, what, since: since && (await this.withLines(since)) });
+    const before = since && (await this.withLines(since));
+    return renderFlamegraph(snapshot, { format, what, since: before, ...how });
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Snapshot } from '../schema.js';
 import { caption } from './caption.js';
-import { type FoldOptions, fold } from './fold.js';
+import { type Folded, type FoldOptions, fold } from './fold.js';
 import { foldedText } from './folded.js';
 import { flameHtml } from './html.js';
 import { layout } from './layout.js';
@@ -17,7 +17,13 @@ export interface RenderOptions extends FoldOptions {
 export function renderFlamegraph(snapshot: Snapshot, { format, ...options }: RenderOptions): string {
   const folded = fold(snapshot, options);
   if (format === 'folded') return foldedText(folded.root);
-  const drawn = layout(folded.root, folded.what === 'heap' ? 'allocation' : 'mapping');
+  const draw = ({ root, what }: Folded) => layout(root, what === 'heap' ? 'allocation' : 'mapping');
+  const drawn = draw(folded);
   const around = caption(snapshot, folded, drawn, options.since);
-  return format === 'svg' ? flameSvg(drawn, around) : flameHtml(drawn, around);
+  if (format === 'svg') return flameSvg(drawn, around);
+  // The page can show both; it begins with the one that says more at a glance.
+  const short =
+    options.foldPlumbing === false ? drawn : draw(fold(snapshot, { ...options, foldPlumbing: true }));
+  const isShorter = short.boxes.some(({ node }) => node.inside !== undefined);
+  return flameHtml(isShorter ? [short, drawn] : [drawn], around);
 }

@@ -1,7 +1,9 @@
+import { type FrameFilter, onlyFrames } from '../frame-filter.js';
 import type { OwnerKind, Snapshot, SnapshotFrame } from '../schema.js';
 import { printable } from '../text.js';
 import { type FrameKind, frameKinds, ownerFrameKind } from './kind.js';
 import { type FrameLabel, frameLabels } from './label.js';
+import { foldPlumbing, plumbingOf } from './plumbing.js';
 
 /** A frame of the folded tree: everything live whose stack goes through it. */
 export interface FlameNode {
@@ -14,6 +16,8 @@ export interface FlameNode {
   /** Mappings or allocations that go through it. */
   count: number;
   children: Map<string, FlameNode>;
+  /** Of a box that stands for several frames: their names. */
+  inside?: Set<string>;
 }
 
 /** What is drawn: mapped memory, or what allocators have handed out. */
@@ -23,6 +27,10 @@ export interface FoldOptions {
   what?: FlameSubject | undefined;
   /** Draws what grew after that snapshot. */
   since?: Snapshot | undefined;
+  /** Draws the frames of one language alone. */
+  only?: FrameFilter | undefined;
+  /** Draws frames that only lead from one function to the next, of the C library or an interpreter, as one box. */
+  foldPlumbing?: boolean | undefined;
 }
 
 export interface Folded {
@@ -36,6 +44,7 @@ export interface Folded {
 
 export const NO_STACK = '[mapped before the recording began]';
 const NO_HEAP_STACK = '[no stack]';
+const NO_FRAMES: Record<FrameFilter, string> = { native: '[no native frames]', python: '[no Python frames]' };
 
 interface Tower {
   frames: FrameLabel[];
@@ -59,10 +68,11 @@ interface Held {
  * snapshot. An enclosing operation stands at the tip, as `[mmap inside munmap]`; what has no stack stands by owner
  * under one frame that says so. Reservations are left out: a runtime may set aside a hundred times what it uses.
  */
-export function fold(snapshot: Snapshot, { what = 'mappings', since }: FoldOptions = {}): Folded {
-  const towers = towersOf(snapshot, what);
+export function fold(snapshot: Snapshot, options: FoldOptions = {}): Folded {
+  const { what = 'mappings', since } = options;
+  const towers = towersOf(snapshot, options);
   let shrunkBytes = 0;
-  for (const [key, before] of since === undefined ? [] : towersOf(since, what)) {
+  for (const [key, before] of since === undefined ? [] : towersOf(since, options)) {
     const now = towers.get(key);
     shrunkBytes += Math.max(0, before.bytes - (now?.bytes ?? 0));
     if (now === undefined) continue;
@@ -80,7 +90,7 @@ export function fold(snapshot: Snapshot, { what = 'mappings', since }: FoldOptio
     let node = root;
     node.bytes += tower.bytes;
     node.count += tower.count;
-    for (const { name, detail, kind } of tower.frames) {
+    for (const { name, detail, kind, inside } of tower.frames) {
       const key = `${name}\0${detail}`;
       let child = node.children.get(key);
       if (child === undefined) {
@@ -89,6 +99,7 @@ export function fold(snapshot: Snapshot, { what = 'mappings', since }: FoldOptio
       }
       child.bytes += tower.bytes;
       child.count += tower.count;
+      if (inside !== undefined) child.inside = new Set([...(child.inside ?? []), ...inside]);
       node = child;
     }
   }
@@ -124,16 +135,26 @@ function* allocationsOf({ heap }: Snapshot): Generator<Held> {
 }
 
 /** Keyed by what the frames say, not by stack ids: those of two recordings differ. */
-function towersOf(snapshot: Snapshot, what: FlameSubject): Map<string, Tower> {
-  const label = frameLabels();
-  const noStack = what === 'heap' ? NO_HEAP_STACK : NO_STACK;
+function towersOf(
+  whole: Snapshot,
+  { what = 'mappings', only, foldPlumbing }: FoldOptions,
+): Map<string, Tower> {
+  const snapshot = onlyFrames(whole, only);
+  const drawing: Drawing = {
+    label: frameLabels(),
+    noStack: ({ stack }) => {
+      if (whole.stacks[stack] !== undefined && only !== undefined) return NO_FRAMES[only];
+      return what === 'heap' ? NO_HEAP_STACK : NO_STACK;
+    },
+    folds: foldPlumbing ?? false,
+  };
   const byStack = new Map<string, Tower>();
   for (const held of what === 'heap' ? allocationsOf(snapshot) : mappingsOf(snapshot)) {
     const { stack, owner, kind, enclosed } = held;
     const key = `${stack}\0${owner}\0${kind}\0${enclosed?.enclosing}\0${enclosed?.operation}`;
     let tower = byStack.get(key);
     if (tower === undefined) {
-      tower = { frames: framesOf(snapshot, held, { label, noStack }), bytes: 0, count: 0 };
+      tower = { frames: framesOf(snapshot, held, drawing), bytes: 0, count: 0 };
       byStack.set(key, tower);
     }
     tower.bytes += held.bytes;
@@ -152,19 +173,31 @@ function towersOf(snapshot: Snapshot, what: FlameSubject): Map<string, Tower> {
   return towers;
 }
 
-function framesOf(
-  snapshot: Snapshot,
-  held: Held,
-  { label, noStack }: { label: (frame: SnapshotFrame) => FrameLabel; noStack: string },
-): Tower['frames'] {
+/** How all frames of a picture are drawn. */
+interface Drawing {
+  label: (frame: SnapshotFrame) => FrameLabel;
+  /** What stands for a stack without frames. */
+  noStack: (held: Held) => string;
+  folds: boolean;
+}
+
+function framesOf(snapshot: Snapshot, held: Held, { label, noStack, folds }: Drawing): Tower['frames'] {
   const { owner, kind, enclosed } = held;
   const stack = snapshot.stacks[held.stack] ?? [];
   const kinds = frameKinds(stack, held, (frame) => label(frame).kind);
-  const frames = stack.map((frame, index) => ({ ...label(frame), kind: kinds[index] ?? 'unknown' }));
-  frames.reverse();
+  const plumbing = folds ? plumbingOf(stack) : [];
+  const labelled = stack
+    .map((frame, index) => ({
+      ...label(frame),
+      module: frame.module,
+      kind: kinds[index] ?? 'unknown',
+      plumbing: plumbing[index] ?? null,
+    }))
+    .reverse();
+  const frames = folds ? foldPlumbing(labelled) : [...labelled];
   if (frames.length === 0) {
     frames.push(
-      { name: noStack, detail: 'no stack is known', kind: 'unknown' },
+      { name: noStack(held), detail: 'no stack is known', kind: 'unknown' },
       { name: printable(owner), detail: kind, kind: ownerFrameKind(kind) },
     );
   }

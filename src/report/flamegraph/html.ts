@@ -5,9 +5,12 @@ import { FLAME_STYLE } from './palette.js';
 import { frameElements, ROW_PIXELS, shownKinds } from './picture.js';
 import { FLAME_SCRIPT } from './script.js';
 
-/** A self-contained page: loads nothing, and says so to the browser. */
-export function flameHtml(drawn: Layout, { title, subtitle, hint, gaps }: Caption): string {
-  const legend = shownKinds(drawn).map(
+/**
+ * A self-contained page: loads nothing, and says so to the browser. It shows the first of `pictures`, and the other one,
+ * with plumbing unfolded, when asked.
+ */
+export function flameHtml(pictures: readonly Layout[], { title, subtitle, hint, gaps }: Caption): string {
+  const legend = shownKinds(...pictures).map(
     ({ kind, text }) =>
       `<li><svg class="${kind} v0" width="14" height="14"><rect width="14" height="14" rx="2"/></svg>${text}</li>`,
   );
@@ -29,21 +32,28 @@ export function flameHtml(drawn: Layout, { title, subtitle, hint, gaps }: Captio
 <div class="tools">
 <input id="flame-search" type="search" placeholder="Search functions and modules" aria-label="Search functions and modules" autocomplete="off" spellcheck="false">
 <button id="flame-reset" type="button">Reset zoom</button>
+${pictures.length > 1 ? `<button id="flame-fold" type="button" aria-pressed="true" title="${FOLD_HINT}">Fold plumbing</button>` : ''}
 <output id="flame-matched"></output>
 </div>
 <p>${escapeMarkup(hint)}</p>
 <ul class="legend">${legend.join('')}</ul>
 </header>
 <main>
-<svg class="flame" width="100%" height="${drawn.rows * ROW_PIXELS}" role="img" aria-label="Flame graph">
-${frameElements(drawn, 0)}
-</svg>
+${pictures.map(pictureOf).join('\n')}
 </main>
 <pre id="flame-details" aria-live="polite">Click or tap a box to zoom, again to go back.</pre>
 <script>${FLAME_SCRIPT}</script>
 </body>
 </html>
 `;
+}
+
+const FOLD_HINT = 'Frames that only lead from one function to the next, in one box (key u)';
+
+function pictureOf(drawn: Layout, index: number): string {
+  return `<svg class="flame" width="100%" height="${drawn.rows * ROW_PIXELS}" role="img" aria-label="Flame graph"${index > 0 ? ' style="display:none"' : ''}>
+${frameElements(drawn, 0)}
+</svg>`;
 }
 
 const PAGE_STYLE = `
@@ -55,6 +65,8 @@ h1{margin:0;font-size:17px;overflow-wrap:anywhere}
 header p{margin:2px 0;color:var(--muted)}
 .tools{display:flex;flex-wrap:wrap;gap:8px;align-items:center;margin:10px 0}
 .tools input{flex:1 1 14rem;max-width:26rem;font:inherit;padding:6px 10px;border:1px solid var(--line);border-radius:6px;background:transparent;color:inherit}
+input[type=search]:focus-visible,.tools button:focus-visible{outline:2px solid #0969da}
+.tools button[aria-pressed=true]{border-color:currentColor}
 .tools button{font:inherit;padding:6px 10px;border:1px solid var(--line);border-radius:6px;background:transparent;color:inherit;cursor:pointer}
 .tools output{color:var(--muted)}
 main{padding:0 8px}

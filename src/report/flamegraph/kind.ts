@@ -1,13 +1,16 @@
 import { ALLOCATOR_MODULES, matches, PLUMBING_MODULES } from '../../ledger/plumbing.js';
 import type { OwnerKind, SnapshotFrame, SnapshotMapping } from '../schema.js';
 
-/** What a frame is drawn as. `plumbing` relays a call for others and never owns memory: it is muted. */
+/**
+ * What a frame is drawn as: its language or, of native code, whose it is. `plumbing` relays a call for others and never
+ * owns memory: it is muted.
+ */
 export type FrameKind =
   | 'process'
+  | Exclude<SnapshotFrame['language'], 'native'>
   | 'program'
   | 'library'
   | 'allocator'
-  | 'interpreted'
   | 'kernel'
   | 'plumbing'
   | 'enclosed'
@@ -15,10 +18,12 @@ export type FrameKind =
 
 export const KIND_TEXTS: Record<FrameKind, string> = {
   process: 'process',
-  program: 'program',
-  library: 'library',
-  allocator: 'allocator',
-  interpreted: 'interpreted code',
+  python: 'Python',
+  javascript: 'JavaScript',
+  java: 'Java',
+  program: 'native: program',
+  library: 'native: library',
+  allocator: 'native: allocator',
   kernel: 'kernel',
   plumbing: 'plumbing (relays, never owns)',
   enclosed: 'inside another operation',
@@ -43,11 +48,13 @@ export function frameKinds(
 }
 
 /** The kind of a frame by its module alone. */
-export function moduleKind({ language, module }: SnapshotFrame): FrameKind {
-  if (language !== 'native') return 'interpreted';
+export function moduleKind({ language, module, function: name }: SnapshotFrame): FrameKind {
+  if (language !== 'native') return language;
   if (matches(PLUMBING_MODULES, module)) return 'plumbing';
   if (matches(ALLOCATOR_MODULES, module)) return 'allocator';
-  if (module.startsWith('[')) return 'kernel';
+  // Made at run time: an engine's stubs, where it has told their names.
+  if (module.startsWith('[anon')) return name === null ? 'unknown' : 'library';
+  if (module.startsWith('[')) return module === '[unknown]' ? 'unknown' : 'kernel';
   // The program's own file is the one that is no shared object; its command may be a link to it.
   return /\.so\b/.test(module) ? 'library' : 'program';
 }

@@ -7,6 +7,8 @@ export interface FrameLabel {
   name: string;
   detail: string;
   kind: FrameKind;
+  /** Of a box that stands for several frames: their names. */
+  inside?: readonly string[];
 }
 
 /** Labels each distinct frame once: the same few thousand make up all the stacks of a large snapshot. */

@@ -1,20 +1,28 @@
 import type { FrameKind } from './kind.js';
 
-/** Hue and saturation by kind; a shade of them tells modules of one kind apart. */
-const HUES: Record<FrameKind, readonly [hue: number, saturation: number]> = {
-  process: [215, 16],
-  program: [142, 42],
-  library: [26, 82],
-  allocator: [205, 62],
-  interpreted: [48, 82],
-  kernel: [0, 55],
-  plumbing: [220, 8],
-  enclosed: [318, 62],
-  unknown: [275, 22],
+/** Hue, saturation, and lightness on a light and on a dark ground, the last three in percent. */
+type Fill = readonly [hue: number, saturation: number, onLight: number, onDark: number];
+
+/**
+ * Fills by kind; shades of them tell modules of one kind apart. Native code has the hues from red to orange; the
+ * languages have hues that people with any kind of colour vision tell apart, and differ in lightness too.
+ */
+const FILLS: Record<FrameKind, Fill> = {
+  process: [215, 16, 76, 38],
+  python: [205, 72, 76, 36],
+  javascript: [54, 90, 79, 30],
+  java: [164, 50, 68, 28],
+  program: [26, 36, 74, 36],
+  library: [26, 86, 75, 38],
+  allocator: [8, 70, 76, 42],
+  kernel: [0, 18, 76, 38],
+  plumbing: [220, 8, 92, 20],
+  enclosed: [318, 62, 76, 38],
+  unknown: [275, 22, 76, 38],
 };
 
 export const VARIANTS = 3;
-const HUE_STEP = 10;
+const HUE_STEP = 6;
 
 /** The same module has the same shade in every picture. */
 export function variantOf(module: string): number {
@@ -23,11 +31,11 @@ export function variantOf(module: string): number {
   return hash % VARIANTS;
 }
 
-function fills(lightest: number, plumbing: number, step: number): string {
-  return Object.entries(HUES)
-    .flatMap(([kind, [hue, saturation]]) =>
+function fills(ground: 'light' | 'dark', step: number): string {
+  return Object.entries(FILLS)
+    .flatMap(([kind, [hue, saturation, onLight, onDark]]) =>
       Array.from({ length: VARIANTS }, (_, variant) => {
-        const lightness = (kind === 'plumbing' ? plumbing : lightest) - variant * step;
+        const lightness = (ground === 'light' ? onLight : onDark) - variant * step;
         const shade = hue + (variant - 1) * HUE_STEP;
         return `.${kind}.v${variant}>rect{fill:hsl(${shade},${saturation}%,${lightness}%)}`;
       }),
@@ -53,7 +61,7 @@ export const FLAME_STYLE = `
 .frame.above{opacity:.55}
 .searching .frame:not(.match)>rect{opacity:.3}
 .frame.match>rect{stroke:#1b1f24;stroke-width:2}
-${fills(76, 92, 3)}
+${fills('light', 3)}
 @media (prefers-color-scheme:dark){
 .flame{background:#0f1318}
 .flame text{fill:#e6edf3}
@@ -63,5 +71,5 @@ ${fills(76, 92, 3)}
 .frame>rect,.frame.match>rect{stroke:#0f1318}
 .frame.plumbing>text{fill:#9aa5b1}
 .frame:hover>rect,.frame.match>rect{stroke:#fff}
-${fills(38, 20, 3)}
+${fills('dark', 3)}
 }`;

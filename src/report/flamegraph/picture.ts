@@ -6,6 +6,8 @@ import { escapeMarkup } from './markup.js';
 import { variantOf } from './palette.js';
 
 export const ROW_PIXELS = 19;
+/** Names of folded frames that the hover text lists. */
+const MOST_INSIDE = 12;
 
 /**
  * The frames as SVG, root at the top, `top` pixels down: what is wide stands on the first screen, however deep the
@@ -20,7 +22,7 @@ export function frameElements({ boxes, noun }: Layout, top: number): string {
 function frameElement({ node, depth, startBytes }: Box, total: number, y: number, noun: string): string {
   const { name, detail, kind, bytes, count } = node;
   const share = formatPercent(percentOf(bytes, total));
-  const hover = `${name}\n${detail}\n${formatBytes(bytes)} · ${share} · ${formatCount(count, noun)}`;
+  const hover = `${name}\n${detail}${insideText(node)}\n${formatBytes(bytes)} · ${share} · ${formatCount(count, noun)}`;
   const variant = kind === 'process' || kind === 'enclosed' ? 0 : variantOf(detail);
   return [
     `<svg class="frame ${kind} v${variant}" data-depth="${depth}" data-start="${startBytes}" data-bytes="${bytes}"`,
@@ -31,17 +33,25 @@ function frameElement({ node, depth, startBytes }: Box, total: number, y: number
   ].join('');
 }
 
+/** What a box that stands for several frames stands for. */
+function insideText({ inside }: FlameNode): string {
+  if (inside === undefined) return '';
+  const names = [...inside];
+  const more = names.length > MOST_INSIDE ? `, … ${names.length - MOST_INSIDE} more` : '';
+  return `: ${names.slice(0, MOST_INSIDE).join(', ')}${more}`;
+}
+
 /** Which library it is, is what most people look for: said wherever it fits. */
-function moduleSpan({ kind, name, detail }: FlameNode): string {
+function moduleSpan({ kind, name, detail, inside }: FlameNode): string {
   if (kind === 'process' || kind === 'enclosed' || kind === 'unknown') return '';
   // A function without a name goes by its module's.
-  if (name.startsWith(`${detail}+`)) return '';
+  if (name.startsWith(`${detail}+`) || inside !== undefined) return '';
   return `<tspan class="module" dx="8">${escapeMarkup(detail)}</tspan>`;
 }
 
 /** The kinds that the picture shows, in a fixed order. */
-export function shownKinds({ boxes }: Layout): { kind: FrameKind; text: string }[] {
-  const present = new Set(boxes.map(({ node }) => node.kind));
+export function shownKinds(...pictures: readonly Layout[]): { kind: FrameKind; text: string }[] {
+  const present = new Set(pictures.flatMap(({ boxes }) => boxes.map(({ node }) => node.kind)));
   return (Object.keys(KIND_TEXTS) as FrameKind[])
     .filter((kind) => present.has(kind) && kind !== 'process')
     .map((kind) => ({ kind, text: KIND_TEXTS[kind] }));
