@@ -127,10 +127,10 @@ __attribute__((always_inline)) inline unwind::CaptureStart start_at(const Place&
 __attribute__((always_inline)) inline uint32_t repeated_stack(ThreadState* state, const Place& place) {
     const uint32_t turn = __atomic_load_n(&state->captures, __ATOMIC_RELAXED);
     const uint64_t frame = wire::kKeyExactAddress << wire::kKeyKindShift | place.rip;
-    if (state->capturing != 0 || process.configuration.verify_every != 0) return 0;
-    if (!state->stack.repeats(frame, place.rsp, place.rbp, state->window)) return 0;
-    const uint32_t count = state->stack.count();
-    const uint32_t node = state->stack_memory.count == count ? state->stack_memory.nodes[count - 1] : 0;
+    if (is_capturing_or_verifying(state)) return 0;
+    const unwind::RememberedStack* const last = state->last;
+    if (!last->repeats(frame, place.rsp, place.rbp, state->window)) return 0;
+    const uint32_t node = last->label();
     // A signal handler's system call may have captured its own stack meanwhile.
     return __atomic_load_n(&state->captures, __ATOMIC_RELAXED) == turn ? node : 0;
 }
@@ -143,7 +143,7 @@ __attribute__((always_inline)) inline void* allocated_exactly(uint64_t control, 
     if (__builtin_expect(is_ready(state, control), 1)) {
         enter_lane(state, here.rsp);
         uint32_t stack = repeated_stack(state, here);
-        if (__builtin_expect(stack == 0, 0)) stack = restored_stack(state, start_at(here));
+        if (__builtin_expect(stack == 0, 0)) stack = recurring_stack(state, start_at(here));
         if (__builtin_expect(stack != 0, 1)) {
             record::note_allocation(process.channel, state->heap, reinterpret_cast<uint64_t>(block), bytes,
                                     stack);

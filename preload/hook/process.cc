@@ -64,7 +64,7 @@ void leave_parents_heap() {
         current_state->heap = {};
         current_state->heap_control = 0;  // whatever the child's is: it takes a lane first
         current_state->heap_stack_pointer = 0;
-        forget_stack(current_state);  // its nodes are of the parent's tree
+        forget_stacks(current_state);  // its nodes are of the parent's tree
     }
     record::forget_sampled();
 }

@@ -34,7 +34,7 @@ __attribute__((noinline)) CallStack capture_in_emergency(const unwind::Registers
     for (uint32_t i = 1; i < capture.count; ++i) {
         *handler_runs |= frames[i] >> wire::kKeyKindShift == wire::kKeyExactAddress;
     }
-    const record::StackFrames leaf_first{frames + capture.count - 1, -1, capture.count, 0};
+    const record::StackFrames leaf_first{frames + capture.count - 1, -1, capture.count};
     return told(record::intern_stack(process.channel, nullptr, leaf_first, generation), capture.stop);
 }
 
@@ -45,16 +45,59 @@ bool make_room(ThreadState* state) {
     return true;
 }
 
+// Stacks get no labels from another channel, or generation.
+void keep_labels_of(ThreadState* state, uint64_t channel_id, uint32_t generation) {
+    if (__builtin_expect(state->labels_channel_id == channel_id && state->labels_generation == generation,
+                         1)) {
+        return;
+    }
+    forget_stacks(state);
+    state->labels_channel_id = channel_id;
+    state->labels_generation = generation;
+}
+
+// Threads that allocate little have no use for the memory.
+constexpr uint32_t kWalksBeforeRecurring = 256;
+
+bool has_recurring(ThreadState* state) {
+    if (__builtin_expect(state->recurring != nullptr, 1)) return true;
+    OwnMapping fresh = {};
+    if (++state->walks < kWalksBeforeRecurring || !add_recurring(state, &fresh)) return false;
+    note_own_mapping(fresh.address, fresh.bytes);
+    return true;
+}
+
+// Into one of the recurring stacks, where it fits in.
+bool capture_recurring(ThreadState* state, const unwind::Registers& registers,
+                       const unwind::CaptureStart& start) {
+    constexpr uint32_t kLeafFrames = 4;
+    if (state->last->count() + kLeafFrames > unwind::RecurringStacks::kMostFrames) return false;
+    unwind::RememberedStack& stack = state->recurring->place_for(start);
+    stack.capture_after(*state->last, registers, state->window);
+    if (stack.stop() == unwind::Stop::capacity) {
+        stack.forget();
+        if (state->last == &stack) state->last = &state->stack;
+        return false;
+    }
+    state->last = &stack;
+    return true;
+}
+
 void capture_with_room(ThreadState* state, const unwind::Registers& registers) {
     do {
-        state->stack.capture(registers, state->window);
+        state->stack.capture_after(*state->last, registers, state->window);
+        state->last = &state->stack;
     } while (state->stack.stop() == unwind::Stop::capacity && make_room(state));
 }
 
 // The test mode: compares the capture with a whole walk and counts.
 __attribute__((noinline)) void verify(ThreadState* state, const unwind::Registers& registers) {
     using Verdict = unwind::RememberedStack::Verdict;
-    const Verdict verdict = state->stack.verify(registers, state->window);
+    Verdict verdict = state->last->verify(registers, state->window);
+    if (verdict == Verdict::no_room && state->last != &state->stack) {
+        capture_with_room(state, registers);
+        verdict = state->stack.verify(registers, state->window);
+    }
     if (verdict == Verdict::no_room) {
         // What comes back is a whole walk's: the next ones are verified.
         if (make_room(state)) capture_with_room(state, registers);
@@ -68,28 +111,6 @@ __attribute__((noinline)) void verify(ThreadState* state, const unwind::Register
 unwind::CaptureStart start_of(const unwind::Registers& registers, uint64_t caller) {
     return {wire::kKeyExactAddress << wire::kKeyKindShift | registers.rip, registers.rsp, registers.rbp,
             caller};
-}
-
-bool restore_tail(ThreadState* state, const unwind::CaptureStart& start) {
-    if (state->tails == nullptr) return false;
-    record::StackMemory& memory = state->stack_memory;
-    const bool restored =
-        state->tails->restore(state->stack, state->window, start, memory.nodes, memory.count);
-    if (restored) memory.count = state->stack.count();
-    return restored;
-}
-
-// Threads that allocate little have no use for the memory.
-constexpr uint32_t kWalksBeforeTails = 256;
-
-void keep_tail(ThreadState* state, const unwind::Registers& registers, uint64_t caller) {
-    if (state->tails == nullptr) {
-        OwnMapping fresh = {};
-        if (++state->walks < kWalksBeforeTails || !add_tails(state, &fresh)) return;
-        note_own_mapping(fresh.address, fresh.bytes);
-    }
-    if (state->stack_memory.count != state->stack.count()) return;
-    state->tails->keep(state->stack, start_of(registers, caller), state->stack_memory.nodes);
 }
 
 }  // namespace
@@ -130,6 +151,23 @@ void end_capture(ThreadState* state) {
     __atomic_store_n(&state->capturing, 0, __ATOMIC_RELAXED);
 }
 
+// The stack is `*state->last` then.
+void capture(ThreadState* state, const unwind::Registers& registers, uint64_t caller) {
+    if (caller != 0 && has_recurring(state)) {
+        const unwind::CaptureStart start = start_of(registers, caller);
+        // Where nothing is verified, recurring_stack() has looked already.
+        if (__builtin_expect(process.configuration.verify_every != 0, 0)) {
+            unwind::RememberedStack* const found = state->recurring->find(start, state->window);
+            if (found != nullptr) {
+                state->last = found;
+                return;
+            }
+        }
+        if (capture_recurring(state, registers, start)) return;
+    }
+    capture_with_room(state, registers);
+}
+
 }  // namespace
 
 CallStack stack_of(ThreadState* state, const unwind::Registers& registers, uint64_t caller,
@@ -145,39 +183,40 @@ CallStack stack_of(ThreadState* state, const unwind::Registers& registers, uint6
             if (!handler_runs) state->capturing = 0;
             return stack;
         }
-        forget_stack(state);
+        forget_stacks(state);
     }
     const uint32_t turn = begin_capture(state, registers.rsp);
-    const bool restored = caller != 0 && restore_tail(state, start_of(registers, caller));
-    if (!restored) capture_with_room(state, registers);
+    const uint64_t channel_id = process.channel.header()->channel_id;
+    keep_labels_of(state, channel_id, generation);
+    capture(state, registers, caller);
     const uint32_t verify_every = process.configuration.verify_every;
     if (__builtin_expect(verify_every != 0, 0) && turn % verify_every == 0) verify(state, registers);
-    const unwind::RememberedStack& captured = state->stack;
+    unwind::RememberedStack& captured = *state->last;
     constexpr int64_t kStride = sizeof(unwind::RememberedFrame) / sizeof(uint64_t);
-    const record::StackFrames frames{&captured.frames()->frame, kStride, captured.count(),
-                                     captured.unchanged()};
-    CallStack stack = told(record::intern_stack(process.channel, &state->stack_memory, frames, generation),
-                           captured.stop());
+    const record::StackFrames frames{&captured.frames()->frame, kStride, captured.count()};
+    record::StackNodes nodes{captured.labels(), unwind::RememberedStack::kLabelStride, captured.labelled()};
+    CallStack stack =
+        told(record::intern_stack(process.channel, &nodes, frames, generation), captured.stop());
+    captured.set_labelled(nodes.known);
     stack.repeated = captured.unchanged() == captured.count();
-    if (caller != 0 && !stack.repeated) keep_tail(state, registers, caller);
     if (__builtin_expect(!is_undisturbed(state, turn), 0)) {
         // A handler on an alternate stack above took this capture for one that is over, and its memory.
-        forget_stack(state);
+        forget_stacks(state);
         stack = capture_in_emergency(registers, generation, &handler_runs);
     }
     end_capture(state);
     return stack;
 }
 
-__attribute__((noinline)) uint32_t restored_stack(ThreadState* state, const unwind::CaptureStart& start) {
-    if (state->tails == nullptr || state->capturing != 0 || process.configuration.verify_every != 0) return 0;
-    const uint32_t turn = begin_capture(state, start.rsp);
-    const bool restored = restore_tail(state, start);
-    const uint32_t node = restored ? state->stack_memory.nodes[state->stack_memory.count - 1] : 0;
-    const bool undisturbed = is_undisturbed(state, turn);
-    if (__builtin_expect(!undisturbed, 0)) forget_stack(state);
-    end_capture(state);
-    return undisturbed ? node : 0;
+__attribute__((noinline)) uint32_t recurring_stack(ThreadState* state, const unwind::CaptureStart& start) {
+    if (state->recurring == nullptr || is_capturing_or_verifying(state)) return 0;
+    const uint32_t turn = __atomic_load_n(&state->captures, __ATOMIC_RELAXED);
+    unwind::RememberedStack* const stack = state->recurring->find(start, state->window);
+    if (stack == nullptr) return 0;
+    const uint32_t node = stack->label();
+    if (__atomic_load_n(&state->captures, __ATOMIC_RELAXED) != turn) return 0;
+    state->last = stack;
+    return node;
 }
 
 void capture_stack(ThreadState* state, const SystemCallFrame& frame, wire::Event* event) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "native/wire/layout.h"
+#include "preload/hook/process.h"
 #include "preload/hook/system_call.h"
 #include "preload/hook/thread_state.h"
 #include "preload/unwind/registers.h"
@@ -24,7 +25,12 @@ struct CallStack {
 CallStack stack_of(ThreadState* state, const unwind::Registers& registers, uint64_t caller,
                    uint32_t generation);
 
-// The node of the stack whose tail the thread was in of late, 0 if it was not or that cannot be told.
-uint32_t restored_stack(ThreadState* state, const unwind::CaptureStart& start);
+// Whether what is remembered of the thread's stacks can't be used as it is.
+inline bool is_capturing_or_verifying(const ThreadState* state) {
+    return state->capturing != 0 || process.configuration.verify_every != 0;
+}
+
+// The node of the stack if the thread was in it of late, 0 if it was not or that cannot be told.
+uint32_t recurring_stack(ThreadState* state, const unwind::CaptureStart& start);
 
 }  // namespace offheap::hook

@@ -97,13 +97,6 @@ void on_thread_end(void* value) {
 
 long set_key(const void*, const void* state) { return pthread_setspecific(key, state); }
 
-void place_stack(ThreadState* state, void* memory, uint32_t capacity) {
-    state->stack.place(memory, capacity);
-    const uint64_t nodes = reinterpret_cast<uint64_t>(memory) + unwind::RememberedStack::bytes_for(capacity);
-    state->stack_memory.nodes = reinterpret_cast<uint32_t*>(nodes);
-    state->stack_memory.count = 0;
-}
-
 ThreadState* acquire(OwnMapping* fresh) {
     ThreadState* state = take_free();
     // A racing thread may take all of a new slab: bounded tries, then this call goes without a state.
@@ -119,8 +112,8 @@ ThreadState* acquire(OwnMapping* fresh) {
     state->under_way = 0;
     state->capturing = 0;
     state->window = {};
-    if (state->stack.capacity() == 0) place_stack(state, state->inline_stack, kInlineFrames);
-    forget_stack(state);
+    if (state->stack.capacity() == 0) state->stack.place(state->inline_stack, kInlineFrames);
+    forget_stacks(state);
     current_state = state;
     if (key_usable) {
         offheap_keep_vectors(set_key, nullptr, state);
@@ -147,31 +140,31 @@ bool grow_stack(ThreadState* state, OwnMapping* fresh) {
     if (state->stack.capacity() >= kMaxFrames) return false;
     const uint32_t wanted = state->stack.capacity() * 8;
     const uint32_t capacity = wanted < kMaxFrames ? wanted : kMaxFrames;
-    const uint64_t bytes = (stack_bytes(capacity) + 4095) & ~uint64_t{4095};
+    const uint64_t bytes = (unwind::RememberedStack::bytes_for(capacity) + 4095) & ~uint64_t{4095};
     const long address = raw_syscall(kSysMmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE,
                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (is_error(address)) return false;
     // The smaller memory stays mapped: a signal handler may have interrupted a capture that still writes to
     // it.
-    place_stack(state, reinterpret_cast<void*>(address), capacity);
+    state->stack.place(reinterpret_cast<void*>(address), capacity);
     *fresh = {static_cast<uint64_t>(address), bytes};
     return true;
 }
 
-bool add_tails(ThreadState* state, OwnMapping* fresh) {
-    constexpr uint64_t kBytes = (sizeof(unwind::RememberedTails) + 4095) & ~uint64_t{4095};
+bool add_recurring(ThreadState* state, OwnMapping* fresh) {
+    constexpr uint64_t kBytes = (sizeof(unwind::RecurringStacks) + 4095) & ~uint64_t{4095};
     const long address =
         raw_syscall(kSysMmap, 0, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (is_error(address)) return false;
-    state->tails = reinterpret_cast<unwind::RememberedTails*>(address);
+    state->recurring = reinterpret_cast<unwind::RecurringStacks*>(address);
     *fresh = {static_cast<uint64_t>(address), kBytes};
     return true;
 }
 
-void forget_stack(ThreadState* state) {
-    if (state->tails != nullptr) state->tails->forget();
+void forget_stacks(ThreadState* state) {
+    state->last = &state->stack;
+    if (state->recurring != nullptr) state->recurring->forget();
     state->stack.forget();
-    state->stack_memory.count = 0;
 }
 
 }  // namespace offheap::hook

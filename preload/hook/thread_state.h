@@ -7,17 +7,12 @@
 #include "preload/record/emit.h"
 #include "preload/record/heap_lane.h"
 #include "preload/unwind/capture.h"
+#include "preload/unwind/recurring_stacks.h"
 #include "preload/unwind/remembered_stack.h"
-#include "preload/unwind/remembered_tails.h"
 
 namespace offheap::hook {
 
 inline constexpr uint32_t kInlineFrames = 68;  // a state is one page then
-
-// The memory of a remembered stack, with its nodes behind it.
-constexpr uint64_t stack_bytes(uint32_t capacity) {
-    return unwind::RememberedStack::bytes_for(capacity) + capacity * sizeof(uint32_t);
-}
 
 struct ThreadState {
     record::HeapLane heap;
@@ -35,11 +30,14 @@ struct ThreadState {
     uint32_t index;
     uint32_t endings;  // rounds of the thread's destructors that were waited for
     unwind::StackWindow window;
-    unwind::RememberedStack stack;
-    unwind::RememberedTails* tails;    // null until it pays
-    uint32_t walks;                    // of allocations whose stack was not the last one
-    record::StackMemory stack_memory;  // of `stack`
-    alignas(8) char inline_stack[stack_bytes(kInlineFrames)];  // the two's memory until a deep stack is met
+    unwind::RememberedStack stack;       // for all that is not among the recurring ones
+    unwind::RecurringStacks* recurring;  // null until it pays
+    unwind::RememberedStack* last;       // the one that the thread was in last
+    uint64_t labels_channel_id;  // the stacks' labels are nodes of this channel's tree, below the root
+    uint32_t labels_generation;  // of this generation
+    uint32_t walks;              // of allocations whose stack was not the last one
+    // The stack's memory until a deep one is met.
+    alignas(8) char inline_stack[unwind::RememberedStack::bytes_for(kInlineFrames)];
 };
 static_assert(sizeof(ThreadState) <= 4096);
 
@@ -63,13 +61,13 @@ ThreadState* thread_state(OwnMapping* fresh);
 // captured is forgotten.
 bool grow_stack(ThreadState* state, OwnMapping* fresh);
 
-// Gives the thread room for the tails of its stacks; false when there is no memory.
-bool add_tails(ThreadState* state, OwnMapping* fresh);
+// Gives the thread room for the stacks that recur; false when there is no memory.
+bool add_recurring(ThreadState* state, OwnMapping* fresh);
 
 // Told when a thread ends, before its state is used again; null: nobody wants to know.
 extern void (*thread_end_listener)(ThreadState* state);
 
-// Forgets what is remembered of the thread's stack.
-void forget_stack(ThreadState* state);
+// Forgets what is remembered of the thread's stacks.
+void forget_stacks(ThreadState* state);
 
 }  // namespace offheap::hook

@@ -254,7 +254,7 @@ TEST(InternedStack, is_counted_when_it_is_cut) {
     ASSERT_TRUE(channel.create(folder.configuration(), Parent()));
     Header* header = channel.header();
     const uint64_t keys[] = {0x1000, 0x2000, 0x3000};
-    const StackFrames frames{keys, 1, 3, 0};
+    const StackFrames frames{keys, 1, 3};
     header->nodes_capacity = 1;
     InternedStack stack = intern_stack(channel, nullptr, frames, 0);
     EXPECT_TRUE(stack.cut);

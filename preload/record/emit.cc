@@ -74,33 +74,20 @@ uint64_t emit(Channel& channel, const wire::Event& event) {
     return slot.position;
 }
 
-InternedStack intern_stack(Channel& channel, StackMemory* memory, const StackFrames& frames,
+InternedStack intern_stack(Channel& channel, StackNodes* nodes, const StackFrames& frames,
                            uint32_t generation) {
     const uint32_t count = frames.count;
-    uint32_t node = 0;
-    uint32_t known = 0;  // frames nearest the root whose nodes `memory` holds
-    if (memory != nullptr) {
-        if (memory->channel_id == channel.header()->channel_id && memory->generation == generation) {
-            known = frames.unchanged < memory->count ? frames.unchanged : memory->count;
-        }
-        if (known > 0) node = memory->nodes[known - 1];
-        if (known == count && count > 0) {
-            memory->count = count;
-            return {node, false};
-        }
-        memory->channel_id = channel.header()->channel_id;
-        memory->generation = generation;
-        memory->count = known;
-    }
-    if (known == 0) node = channel.intern(0, wire::kKeyGeneration << wire::kKeyKindShift | generation);
+    const uint32_t known = nodes == nullptr ? 0 : nodes->known;
+    uint32_t node = known > 0 ? (*nodes)[known - 1]
+                              : channel.intern(0, wire::kKeyGeneration << wire::kKeyKindShift | generation);
     if (node == 0) return cut_stack(channel, node);
     for (uint32_t depth = known; depth < count; ++depth) {
         const uint32_t child = own_code.holds(frames[depth]) ? node : channel.intern(node, frames[depth]);
         if (child == 0) return cut_stack(channel, node);
         node = child;
-        if (memory != nullptr) {
-            memory->nodes[depth] = node;
-            memory->count = depth + 1;
+        if (nodes != nullptr) {
+            (*nodes)[depth] = node;
+            nodes->known = depth + 1;
         }
     }
     return {node, false};

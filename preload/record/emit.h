@@ -31,26 +31,28 @@ struct InternedStack {
     bool cut;  // there is no room: `node` stands for the frames nearest the root only, 0 for none
 };
 
-// The nodes of the stack interned last, root first: what the next one shares with it needs no look-up.
-struct StackMemory {
-    uint64_t channel_id;
-    uint32_t generation;
-    uint32_t count;
-    uint32_t* nodes;  // room for every stack that is interned with it
-};
-
 // A stack's frames, wherever they lie: the root at `root`, its callee `stride` words behind it.
 struct StackFrames {
     const uint64_t* root;
     int64_t stride;
     uint32_t count;
-    uint32_t unchanged;  // of those nearest the root: as they were when interned with the same memory last
 
     uint64_t operator[](uint32_t i) const { return root[stride * int64_t{i}]; }
 };
 
-// Stores a stack under the root of a module load generation. `memory` may be null.
-InternedStack intern_stack(Channel& channel, StackMemory* memory, const StackFrames& frames,
+// The nodes of a stack's frames: the root's at `root`, its callee's `stride` places behind it. Of so many
+// frames nearest the root they are known, from the same channel and generation.
+struct StackNodes {
+    uint32_t* root;
+    int64_t stride;
+    uint32_t known;
+
+    uint32_t& operator[](uint32_t i) const { return root[stride * int64_t{i}]; }
+};
+
+// Stores a stack under the root of a module load generation. `nodes`, which may be null, has room for all of
+// its frames and knows more of them afterwards: those need no look-up the next time.
+InternedStack intern_stack(Channel& channel, StackNodes* nodes, const StackFrames& frames,
                            uint32_t generation);
 
 }  // namespace offheap::record

@@ -37,12 +37,19 @@ void RememberedStack::capture(const Registers& registers, StackWindow& window) {
         unchanged_ = count_;
         return;
     }
-    walk(registers, window, epoch);
+    walk(*this, registers, window, epoch);
+}
+
+void RememberedStack::capture_after(const RememberedStack& last, const Registers& registers,
+                                    StackWindow& window) {
+    if (&last == this) return capture(registers, window);
+    reusable_ = 0;
+    walk(last, registers, window, rule_cache.stacks_epoch());
 }
 
 // Walks to the first frame that is what it was, or to the end.
-__attribute__((noinline)) void RememberedStack::walk(const Registers& registers, StackWindow& window,
-                                                     uint64_t epoch) {
+__attribute__((noinline)) void RememberedStack::walk(const RememberedStack& last, const Registers& registers,
+                                                     StackWindow& window, uint64_t epoch) {
     constexpr int64_t kStride = sizeof(RememberedFrame) / sizeof(uint64_t);
     Walk walk(registers, window);
     const uint64_t rules_epoch = rule_cache.epoch();
@@ -55,18 +62,25 @@ __attribute__((noinline)) void RememberedStack::walk(const Registers& registers,
     if (!walk.memory.enter(at.rsp)) {
         *--next = {at.frame, at.rsp, at.rbp, {Rule()}};
         ending.stop = Stop::unreadable_stack;
-        return finish(kept, next, ending, epoch);
+        return finish(kept, 0, next, ending, epoch);
     }
     at.high = walk.memory.high();
-    Reuse reuse(*this, epoch);
+    const bool is_in_place = &last == this;
+    Reuse reuse(last, epoch);
     uint64_t lowest = reuse.youngest()->rsp;
     for (;;) {
         if (at.rsp >= lowest) {
-            if (reuse.meets(at.frame, at.rsp, at.rbp, next) && prove(reuse, walk.memory)) {
+            const RememberedFrame* const overwritten = is_in_place ? next : last.frames_ + last.capacity_;
+            if (reuse.meets(at.frame, at.rsp, at.rbp, overwritten) && prove(reuse, walk.memory)) {
+                ending.stop = last.stop_;
+                ending.is_thread_root = last.is_thread_root_;
                 kept = reuse.count();
+                if (!is_in_place && !take_over(last, kept, next)) {
+                    kept = 0;
+                    ending.stop = Stop::capacity;
+                    break;
+                }
                 frames_[kept - 1].rbp = at.rbp;
-                ending.stop = stop_;
-                ending.is_thread_root = is_thread_root_;
                 break;
             }
             lowest = reuse.youngest()->rsp;
@@ -96,15 +110,16 @@ __attribute__((noinline)) void RememberedStack::walk(const Registers& registers,
         at.frame = predicted_or(next[-1].frame, at.frame);
     }
     walk.memory.leave(ending.is_thread_root);
-    finish(kept, next, ending, epoch);
+    finish(kept, last.labelled_, next, ending, epoch);
 }
 
-void RememberedStack::finish(uint32_t kept, const RememberedFrame* next, const Ending& ending,
-                             uint64_t epoch) {
+void RememberedStack::finish(uint32_t kept, uint32_t labelled, const RememberedFrame* next,
+                             const Ending& ending, uint64_t epoch) {
     epoch_ = epoch;
     stop_ = ending.stop;
     is_thread_root_ = ending.is_thread_root;
     unchanged_ = kept;
+    labelled_ = kept < labelled ? kept : labelled;
     remember(kept, static_cast<uint32_t>(next - frames_), ending);
 }
 

@@ -13,6 +13,17 @@ void RememberedStack::place(void* memory, uint32_t capacity) {
     capacity_ = capacity;
     count_ = 0;
     reusable_ = 0;
+    labelled_ = 0;
+}
+
+bool RememberedStack::take_over(const RememberedStack& last, uint32_t count, const RememberedFrame* end) {
+    const uint32_t words = last.frames_[count - 1].mark >> 1;
+    if (count > static_cast<uint64_t>(end - frames_) || words > capacity_ || words > last.capacity_) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; ++i) frames_[i] = last.frames_[i];
+    for (uint32_t i = 0; i < words; ++i) words_[i] = last.words_[i];
+    return true;
 }
 
 RememberedStack::Verdict RememberedStack::verify(const Registers& registers, StackWindow window) {
@@ -79,7 +90,7 @@ void RememberedStack::remember(uint32_t kept, uint32_t next, const Ending& endin
     RememberedFrame* const frames = frames_;
     const uint32_t capacity = capacity_;
     uint32_t count = kept;
-    uint64_t mark = kept > 0 ? frames[kept - 1].mark : 0;
+    uint32_t mark = kept > 0 ? frames[kept - 1].mark : 0;
     for (; next < capacity; ++next, ++count) {
         const Rule rule = frames[next].rule;
         const uint8_t shape = rule.shape();
@@ -96,12 +107,12 @@ void RememberedStack::remember(uint32_t kept, uint32_t next, const Ending& endin
                 words_[mark >> 1] = {caller.rsp + static_cast<uint64_t>(rule.rbp_offset_bytes()), caller.rbp};
                 mark += 2;
             }
-            mark = (mark & ~uint64_t{1}) | (shape == kFromRbpSavingRbp ? 1 : 0);
+            mark = (mark & ~1u) | (shape == kFromRbpSavingRbp ? 1 : 0);
         } else {
-            word_count_ = static_cast<uint32_t>(mark >> 1);
+            word_count_ = mark >> 1;
             if (!append_rarely(rule, count, ending)) break;
             const bool is_live = rule.uses_rbp() || (!rule.saves_rbp() && (mark & 1) != 0);
-            mark = uint64_t{word_count_} << 1 | (is_live ? 1 : 0);
+            mark = word_count_ << 1 | (is_live ? 1 : 0);
         }
         frame.mark = mark;
     }

@@ -24,11 +24,16 @@ struct RememberedFrame {
     uint64_t rbp;  // where it is not live, any value
     union {
         Rule rule;  // while walking
-        // Later the number of words that this frame's step and the older ones read, beside return addresses,
-        // doubled; plus one if rbp is live.
-        uint64_t mark;
+        struct {
+            // Later the number of words that this frame's step and the older ones read, beside return
+            // addresses, doubled; plus one if rbp is live.
+            uint32_t mark;
+            // What the stack's user has put on it: stands for this frame and all older ones.
+            uint32_t label;
+        };
     };
 };
+static_assert(sizeof(RememberedFrame) == 32);
 
 // A word that a step read.
 struct ReadWord {
@@ -55,12 +60,26 @@ class RememberedStack {
     // memory and capture again.
     void capture(const Registers& registers, StackWindow& window);
 
+    // The same, reusing the frames of another stack of the thread, which is left as it is. Where there is too
+    // little room, what is remembered is of no use.
+    void capture_after(const RememberedStack& last, const Registers& registers, StackWindow& window);
+
     // Whether a whole walk from the same registers finds the frames of the last capture.
     enum class Verdict : uint8_t { equal, different, no_room };
     Verdict verify(const Registers& registers, StackWindow window);
 
     // Drops all that was remembered.
     void forget() { reusable_ = 0; }
+
+    // Puts labels on the frames of the last capture, of which those of `labelled()` frames nearest the root
+    // still have theirs.
+    uint32_t* labels() { return &frames_->label; }
+    static constexpr int64_t kLabelStride = sizeof(RememberedFrame) / sizeof(uint32_t);
+    uint32_t labelled() const { return labelled_; }
+    void set_labelled(uint32_t count) { labelled_ = count; }
+
+    // The whole stack's label, 0 where it has none.
+    uint32_t label() const { return labelled_ == count_ ? frames_[int64_t{count_} - 1].label : 0; }
 
     // Of the last capture:
     const RememberedFrame* frames() const { return frames_; }  // root first
@@ -72,11 +91,14 @@ class RememberedStack {
 
   private:
     friend class Reuse;
-    friend class RememberedTails;
 
-    void walk(const Registers& registers, StackWindow& window, uint64_t epoch);
+    void walk(const RememberedStack& last, const Registers& registers, StackWindow& window, uint64_t epoch);
 
-    void finish(uint32_t kept, const RememberedFrame* next, const Ending& ending, uint64_t epoch);
+    // Takes over so many frames nearest the root. False: they don't fit in before `end`.
+    bool take_over(const RememberedStack& last, uint32_t count, const RememberedFrame* end);
+
+    void finish(uint32_t kept, uint32_t labelled, const RememberedFrame* next, const Ending& ending,
+                uint64_t epoch);
 
     // The new frames are those from `next` to the capacity: they follow the `kept` ones.
     void remember(uint32_t kept, uint32_t next, const Ending& ending);
@@ -92,6 +114,7 @@ class RememberedStack {
     uint32_t reusable_;
     uint32_t count_;
     uint32_t unchanged_;
+    uint32_t labelled_;
     Stop stop_;
     bool is_thread_root_;
     uint64_t epoch_;

@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-#include "preload/unwind/remembered_tails.h"
+#include "preload/unwind/recurring_stacks.h"
 #include "preload/unwind/rule_compiler.h"
 
 namespace offheap::unwind {
@@ -176,15 +176,13 @@ class MadeStack {
 
 constexpr uint32_t kCapacity = 4096;
 
-// Captures that put tails back, with labels as the hooks have them: each is made of the frame and its
-// callers'.
-class Tailed {
+// Captures that look among recurring stacks first, with labels as the hooks have them: each is made of the
+// frame and its callers'.
+class Recurring {
   public:
-    explicit Tailed(uint32_t capacity)
-        : memory_(RememberedStack::bytes_for(capacity)),
-          labels_(capacity),
-          tails_memory_(sizeof(RememberedTails) / 8) {
-        stack_.place(memory_.data(), capacity);
+    explicit Recurring(uint32_t capacity)
+        : memory_(RememberedStack::bytes_for(capacity)), recurring_memory_(sizeof(RecurringStacks) / 8) {
+        large_.place(memory_.data(), capacity);
     }
 
     // Whether the frames are those of a whole walk, leaf first, and the labels theirs.
@@ -192,49 +190,63 @@ class Tailed {
                                    uint32_t count) {
         const CaptureStart start{exact_frame(registers.rip), registers.rsp, registers.rbp,
                                  count > 1 ? whole[1] : 1};
-        const bool was_restored =
-            tails_->restore(stack_, window, start, labels_.data(), static_cast<uint32_t>(label_count_));
-        if (was_restored) {
-            ++restored;
+        RememberedStack* const known = recurring_->find(start, window);
+        if (known != nullptr) {
+            ++found;
+            last_ = known;
         } else {
-            stack_.capture(registers, window);
-            const uint64_t known = std::min<uint64_t>(stack_.unchanged(), label_count_);
-            for (uint64_t i = known; i < stack_.count(); ++i) labels_[i] = label(i);
+            capture(start, registers, window);
         }
-        label_count_ = stack_.count();
-        if (stack_.count() != count)
-            return testing::AssertionFailure() << "tailed: " << stack_.count() << " frames";
+        const RememberedStack& stack = *last_;
+        if (stack.count() != count)
+            return testing::AssertionFailure() << "recurring: " << stack.count() << " frames";
         for (uint32_t i = 0; i < count; ++i) {
-            if (stack_.frames()[i].frame != whole[count - 1 - i] || labels_[i] != label(i)) {
-                return testing::AssertionFailure() << "tailed: frame " << i << " from the root of " << count;
+            if (stack.frames()[i].frame != whole[count - 1 - i] || stack.frames()[i].label != label(i)) {
+                return testing::AssertionFailure()
+                       << "recurring: frame " << i << " from the root of " << count;
             }
         }
-        if (!was_restored) tails_->keep(stack_, start, labels_.data());
+        if (stack.label() != label(count - 1)) return testing::AssertionFailure() << "no label";
         return testing::AssertionSuccess();
     }
 
-    uint64_t restored = 0;
+    uint64_t found = 0;
 
   private:
+    void capture(const CaptureStart& start, const Registers& registers, StackWindow& window) {
+        RememberedStack& stack = recurring_->place_for(start);
+        stack.capture_after(*last_, registers, window);
+        if (stack.stop() != Stop::capacity) {
+            last_ = &stack;
+        } else {
+            stack.forget();
+            if (last_ == &stack) last_ = &large_;
+            large_.capture_after(*last_, registers, window);
+            last_ = &large_;
+        }
+        for (uint32_t i = last_->labelled(); i < last_->count(); ++i)
+            last_->labels()[RememberedStack::kLabelStride * i] = label(i);
+        last_->set_labelled(last_->count());
+    }
+
     uint32_t label(uint64_t index) const {
-        const uint64_t callers = index == 0 ? 0 : labels_[index - 1];
-        return static_cast<uint32_t>((stack_.frames()[index].frame + callers * 31) * 0x9e3779b97f4a7c15 >>
+        const uint64_t callers = index == 0 ? 0 : last_->frames()[index - 1].label;
+        return static_cast<uint32_t>((last_->frames()[index].frame + callers * 31) * 0x9e3779b97f4a7c15 >>
                                      32);
     }
 
     std::vector<char> memory_;
-    std::vector<uint32_t> labels_;
-    std::vector<uint64_t> tails_memory_;
-    RememberedTails* tails_ = reinterpret_cast<RememberedTails*>(tails_memory_.data());
-    RememberedStack stack_{};
-    uint64_t label_count_ = 0;
+    std::vector<uint64_t> recurring_memory_;
+    RecurringStacks* recurring_ = reinterpret_cast<RecurringStacks*>(recurring_memory_.data());
+    RememberedStack large_{};
+    RememberedStack* last_ = &large_;
 };
 
 // Captures in all ways, each with a memory of its own.
 class Compared {
   public:
     explicit Compared(uint32_t capacity = 512)
-        : tailed(capacity), memory_(RememberedStack::bytes_for(capacity)) {
+        : recurring(capacity), memory_(RememberedStack::bytes_for(capacity)) {
         remembered.place(memory_.data(), capacity);
     }
 
@@ -256,24 +268,26 @@ class Compared {
                 return testing::AssertionFailure() << "frame " << i << " is not unchanged";
             }
         }
-        const auto equals = tailed.equal(registers, tailed_window_, whole_, whole.count);
-        if (!equals) return equals;
+        if (whole.stop != Stop::capacity) {
+            const auto equals = recurring.equal(registers, recurring_window_, whole_, whole.count);
+            if (!equals) return equals;
+        }
         last_.clear();
         for (uint32_t i = 0; i < remembered.count(); ++i) last_.push_back(remembered.frames()[i].frame);
         return testing::AssertionSuccess();
     }
 
     // As the hooks do when the thread takes memory away that its stack may lie in.
-    void forget_windows() { window_ = whole_window_ = tailed_window_ = {}; }
+    void forget_windows() { window_ = whole_window_ = recurring_window_ = {}; }
 
     RememberedStack remembered{};
-    Tailed tailed;
+    Recurring recurring;
 
   private:
     std::vector<char> memory_;
     StackWindow window_{};
     StackWindow whole_window_{};
-    StackWindow tailed_window_{};
+    StackWindow recurring_window_{};
     uint64_t whole_[kCapacity] = {};
     std::vector<uint64_t> last_;
 };
@@ -528,7 +542,7 @@ TEST(RememberedStack, bears_more_words_than_it_has_room_for) {
     }
 }
 
-TEST(RememberedTails, are_not_put_behind_a_joint_with_another_frame_pointer) {
+TEST(RecurringStacks, are_not_those_with_another_frame_pointer) {
     MadeStack stack;
     stack.push(kBased, 1, 1);
     stack.push(kBased, 2, 4);
@@ -546,7 +560,7 @@ TEST(RememberedTails, are_not_put_behind_a_joint_with_another_frame_pointer) {
         return compared.equal(registers);
     };
     EXPECT_TRUE(equal_from(3, base));
-    EXPECT_TRUE(equal_from(4, base));  // a tail with its joint there
+    EXPECT_TRUE(equal_from(4, base));
     stack.push(kPlain, 5, 0);
     EXPECT_TRUE(equal_from(5, other_base));
     stack.frames.pop_back();
@@ -627,7 +641,7 @@ TEST_P(RandomStack, equals_the_whole_walk) {
         if (damaged != nullptr) *damaged = undamaged;
     }
     EXPECT_GT(unchanged, frames / 4) << "little was reused, so little was tested";
-    EXPECT_GT(compared.tailed.restored, kRounds / 20) << "few tails were put back, so little was tested";
+    EXPECT_GT(compared.recurring.found, kRounds / 20) << "few stacks were found again, so little was tested";
 }
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomStack, testing::Range(0u, 8u));
 

@@ -159,7 +159,7 @@ TEST_F(Shapes, signal_handler) { raise_with(0, SIGUSR1); }
 class AlternateStack {
   public:
     AlternateStack() {
-        bytes_.resize(64 << 10);
+        bytes_.resize(1 << 20);  // a dozen nested handlers; the kernel's part of each may be 12 KiB
         const stack_t stack{bytes_.data(), 0, bytes_.size()};
         sigaltstack(&stack, nullptr);
     }
