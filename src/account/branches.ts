@@ -12,6 +12,13 @@ import type { Reading } from './reading.js';
 import type { ThreadStack } from './thread-stacks.js';
 import { type AccountNode, addTo, bySize, emptyNode, FIGURES, sumOf } from './tree.js';
 
+/** Where the pieces of such an area go. */
+interface Sorted {
+  area: ProcMapping;
+  category: Category;
+  leaf: AccountNode;
+}
+
 /** Sorts the pieces of a reading into the branches of its account. */
 export class Branches {
   /** Pieces that nobody owns. */
@@ -25,8 +32,8 @@ export class Branches {
   /** Of owners whose memory has names in part. */
   readonly #names = new Map<AccountNode, Map<string, AccountNode>>();
   #threads: ThreadStack[] | undefined;
-  // Neighbouring pieces mostly go to the same leaf: finding it again is most of the work with 100,000 pieces.
-  #last: { area: ProcMapping; holder: Holder | undefined; category: Category; leaf: AccountNode } | undefined;
+  // By holder, none first: its pieces mostly go to the same leaf, and finding it again is most of the work with 100,000 of them.
+  readonly #last: (Sorted | undefined)[] = [];
 
   constructor(
     private readonly reading: Reading,
@@ -37,7 +44,7 @@ export class Branches {
     const { areas, pieces, pageBytes, claims } = this.reading;
     const area = areas[pieces.area[piece]!]!;
     const claim = pieces.claim[piece]!;
-    const holder = claim < 0 ? undefined : claims.holders[claims.holderOf[claim]!];
+    const number = claim < 0 ? -1 : claims.holderOf[claim]!;
     const start = pieces.bounds[2 * piece]!;
     const end = pieces.bounds[2 * piece + 1]!;
     const outsideBytes = this.reading.outsideBytes[piece]!;
@@ -46,7 +53,7 @@ export class Branches {
     const at = piece * PAGE_COLUMNS;
     const residentBytes = pageBytes[at + ANONYMOUS]! + pageBytes[at + FILE]!;
     const swapBytes = pageBytes[at + SWAP]!;
-    const { leaf, category } = this.#leafOf(area, holder, claim);
+    const { leaf, category } = this.#leafOf(area, number, claim);
     const bytes = end - start;
     const anonymousBytes = pageBytes[at + ANONYMOUS]!;
     const hugePageBytes = pageBytes[at + HUGE]!;
@@ -85,18 +92,16 @@ export class Branches {
     return [...this.#outside.values()];
   }
 
-  #leafOf(area: ProcMapping, holder: Holder | undefined, claim: number) {
-    const last = this.#last;
-    const isSame =
-      last !== undefined &&
-      last.holder === holder &&
-      last.area.kind === area.kind &&
-      last.area.path === area.path;
+  #leafOf(area: ProcMapping, number: number, claim: number): Sorted {
+    const last = this.#last[number + 1];
+    const isSame = last !== undefined && last.area.kind === area.kind && last.area.path === area.path;
     if (isSame && last.category !== 'thread-stacks') return last;
+    const holder = this.reading.claims.holders[number];
     const category = categoryOf(area, holder);
     const leaf = this.#find(category, area, holder, claim);
-    this.#last = { area, holder, category, leaf };
-    return this.#last;
+    const sorted = { area, category, leaf };
+    this.#last[number + 1] = sorted;
+    return sorted;
   }
 
   #find(category: Category, area: ProcMapping, holder: Holder | undefined, claim: number): AccountNode {

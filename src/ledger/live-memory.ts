@@ -1,4 +1,4 @@
-import type { LiveRange } from './live-range.js';
+import type { LiveRange, RangeColumns } from './live-range.js';
 import { PROT_NONE } from './memory-abi.js';
 import { OriginTable } from './origin-table.js';
 import { LEFT_REMAINS, NO_HOLE, RangeIndex, RIGHT_REMAINS } from './range-index.js';
@@ -140,6 +140,32 @@ export class LiveMemory {
       });
     }
     return ranges;
+  }
+
+  columns(): RangeColumns {
+    const rows = new RowBuffer();
+    this.index.collect(0, Number.POSITIVE_INFINITY, rows);
+    const count = rows.length / ROW;
+    const columns: RangeColumns = {
+      bounds: new Float64Array(2 * count),
+      protections: new Uint8Array(count),
+      ids: new Float64Array(count),
+      sites: new Uint32Array(count),
+      timesNs: new Float64Array(count),
+      files: new Uint8Array(count),
+    };
+    const { values } = rows;
+    for (let i = 0, at = 0; i < count; i++, at += ROW) {
+      const origin = values[at + ORIGIN]!;
+      columns.bounds[2 * i] = values[at]!;
+      columns.bounds[2 * i + 1] = values[at + END]!;
+      columns.protections[i] = values[at + PROTECTION]!;
+      columns.ids[i] = this.origins.id(origin);
+      columns.sites[i] = this.origins.site(origin);
+      columns.timesNs[i] = this.origins.timeNs(origin);
+      columns.files[i] = this.origins.isFile(origin) ? 1 : 0;
+    }
+    return columns;
   }
 
   /** Bounds of all ranges that are no file's, `[start, end, …]` by address. */

@@ -34,3 +34,16 @@ export interface LiveRange {
   /** PROT_READ 1 | PROT_WRITE 2 | PROT_EXEC 4; 0 is a mere reservation of addresses. */
   readonly protection: number;
 }
+
+/** Live ranges by address as columns: no object for each, for who looks at all of them often. */
+export interface RangeColumns {
+  /** `[start, end, …]` */
+  bounds: Float64Array;
+  protections: Uint8Array;
+  /** Of the origins. */
+  ids: Float64Array;
+  sites: Uint32Array;
+  timesNs: Float64Array;
+  /** 1: a file's. */
+  files: Uint8Array;
+}

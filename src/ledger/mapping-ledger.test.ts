@@ -62,7 +62,17 @@ class Target {
 
   /** `start+bytes:operation` in KiB from A, with what tells ranges apart. */
   shown(): string[] {
-    return [...this.ledger.ranges()].map(({ start, end, origin, protection }) => {
+    const ranges = [...this.ledger.ranges()];
+    const { bounds, ids, sites, protections, timesNs, files } = this.ledger.columns();
+    expect(
+      Array.from(ids, (id, i) => [bounds[2 * i], bounds[2 * i + 1], id, sites[i], protections[i]]),
+    ).toEqual(
+      ranges.map(({ start, end, origin, protection }) => [start, end, origin.id, origin.site, protection]),
+    );
+    expect(Array.from(ids, (_, i) => [timesNs[i], files[i] === 1])).toEqual(
+      ranges.map(({ origin }) => [origin.timeNs, origin.class === 'file']),
+    );
+    return ranges.map(({ start, end, origin, protection }) => {
       const access = protection === 0 ? ' none' : '';
       return `${(start - A) / KB}+${(end - start) / KB} ${origin.operation} #${origin.id}${access}`;
     });

@@ -2,7 +2,7 @@ import type { MappingEvent } from '../wire/event.js';
 import { type LedgerState, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { InFlightCalls, type PendingCall } from './in-flight.js';
 import { LiveMemory } from './live-memory.js';
-import type { LiveRange } from './live-range.js';
+import type { LiveRange, RangeColumns } from './live-range.js';
 import {
   ADDRESS_LIMIT,
   DISCARDING_ADVICE,
@@ -118,6 +118,11 @@ export class MappingLedger {
   /** Live ranges that overlap [start, end), whole. */
   rangesIn(start: number, end: number): IterableIterator<LiveRange> {
     return this.#memory.rangesIn(start, end).values();
+  }
+
+  /** The same ranges as columns. */
+  columns(): RangeColumns {
+    return this.#memory.columns();
   }
 
   /** Bounds of the live ranges of anonymous and shared memory, `[start, end, …]` by address: no objects, for what is often done. */

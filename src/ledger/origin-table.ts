@@ -116,6 +116,14 @@ export class OriginTable {
     this.#bytes[slot]! += bytes;
   }
 
+  id(slot: number): number {
+    return this.#ids[slot]!;
+  }
+
+  timeNs(slot: number): number {
+    return this.#times[slot]!;
+  }
+
   site(slot: number): number {
     return this.#sites[slot]!;
   }
