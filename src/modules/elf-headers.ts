@@ -13,6 +13,7 @@ const PROGRAM_HEADER_BYTES = 56;
 const CLASS_64 = 2;
 const LITTLE_ENDIAN = 1;
 const MACHINE_X86_64 = 62;
+const TYPE_RELOCATABLE = 1;
 /** Real files have about ten; the kernel itself refuses more than 64 KiB of program headers. */
 const MOST_SEGMENTS = 1024;
 
@@ -45,7 +46,10 @@ export function readSegments(file: ByteSource): { segments: ElfSegment[]; sectio
     throw new ElfError('elf/unsupported', `${file.path}: not a 64-bit x86-64 ELF file`);
   }
   const count = header.readUInt16LE(56);
-  if (header.readUInt16LE(54) !== PROGRAM_HEADER_BYTES || count === 0 || count > MOST_SEGMENTS) {
+  // What dwz has moved out of several files is never mapped.
+  const isNeverMapped = header.readUInt16LE(16) === TYPE_RELOCATABLE;
+  const isSound = header.readUInt16LE(54) === PROGRAM_HEADER_BYTES && count <= MOST_SEGMENTS;
+  if (!isSound || (count === 0 && !isNeverMapped)) {
     throw new ElfError('elf/malformed', `${file.path}: ${count} program headers can't be right`);
   }
   const table = file.read(readU64(header, 32), count * PROGRAM_HEADER_BYTES);

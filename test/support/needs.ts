@@ -70,6 +70,8 @@ const NEEDS = {
     present: () => workerPath() !== null,
     install: 'apt-get install libgcc-12-dev, or the like of your compiler, and npm run build',
   },
+  dwz: { present: () => hasTool('dwz'), install: 'apt-get install dwz' },
+  llvmSymbolizer: { present: () => hasTool('llvm-symbolizer'), install: 'apt-get install llvm' },
   strace: { present: straceWorks, install: 'apt-get install strace, and permission to trace' },
   namespaces: { present: namespacesWork, install: 'permission for unshare --mount' },
   go: { present: () => starts('go', 'version'), install: 'apt-get install golang-go' },

@@ -2,11 +2,10 @@ import type { ElfFile } from '../../modules/elf.js';
 import { fileAddress, type Module } from '../../modules/table.js';
 import { OffheapError } from '../../wire/error.js';
 import { type Chain, NO_CHAIN } from './chain.js';
-import { debugSource } from './debug-source.js';
-import { LineWorker } from './line-worker.js';
-import { workerPath } from './worker-path.js';
+import { DebugFiles, type DebugSource, type FoundDebugFile } from './debug-files.js';
+import { Debuginfod } from './debuginfod.js';
+import { LineReader } from './line-reader.js';
 
-const LIMIT_MS = 20_000;
 /** One question: large enough that most modules need one, small enough for its time limit. */
 const MOST_ADDRESSES_ASKED = 16_384;
 /** An engine that makes code may go through any number of addresses. */
@@ -17,8 +16,18 @@ interface KnownModule {
   path: string;
   chains: Map<number, Chain>;
   wanted: Set<number>;
+  /** Undefined until it was looked for. */
+  source: DebugSource | undefined;
+  /** A server is asked for it. */
+  fetching: Promise<void> | undefined;
   /** Nothing more is asked of its debug information: it has none, or reading it failed. */
   hasGivenUp: boolean;
+}
+
+export interface SourceLinesOptions {
+  files?: DebugFiles;
+  reader?: LineReader;
+  debuginfod?: Debuginfod;
 }
 
 /**
@@ -28,13 +37,17 @@ interface KnownModule {
 export class SourceLines {
   readonly #modules = new Map<string, KnownModule>();
   readonly #problems = new Map<string, string>();
-  readonly #worker: LineWorker | null;
+  readonly #files: DebugFiles;
+  readonly #reader: LineReader;
+  readonly #debuginfod: Debuginfod;
   #running: Promise<void> | undefined;
   #version = 0;
   #count = 0;
 
-  constructor(executable: string | null = workerPath()) {
-    this.#worker = executable === null ? null : new LineWorker(executable);
+  constructor(options: SourceLinesOptions = {}) {
+    this.#files = options.files ?? new DebugFiles();
+    this.#reader = options.reader ?? new LineReader();
+    this.#debuginfod = options.debuginfod ?? new Debuginfod();
   }
 
   /** Rises whenever more is known. */
@@ -60,8 +73,15 @@ export class SourceLines {
     const key = keyOf(module.elf);
     let known = this.#modules.get(key);
     if (known === undefined) {
-      const path = module.path ?? module.name;
-      known = { elf: module.elf, path, chains: new Map(), wanted: new Set(), hasGivenUp: false };
+      known = {
+        elf: module.elf,
+        path: module.path ?? module.name,
+        chains: new Map(),
+        wanted: new Set(),
+        source: undefined,
+        fetching: undefined,
+        hasGivenUp: false,
+      };
       this.#modules.set(key, known);
     }
     const inFile = fileAddress(module, address);
@@ -73,14 +93,25 @@ export class SourceLines {
 
   /** Resolves when nothing is wanted any more. */
   async settled(): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
+    for (;;) {
+      const fetching = [...this.#modules.values()].flatMap((known) => known.fetching ?? []);
+      if (this.#running === undefined && fetching.length === 0) return;
+      await Promise.all([this.#running, ...fetching]);
+    }
+  }
+
+  /** Ends the process that reads; it is started anew where more is wanted. */
+  close(): void {
+    this.#reader.close();
   }
 
   async #run(): Promise<void> {
     // Whoever wants one address wants more in the same breath.
     await Promise.resolve();
     for (;;) {
-      const next = [...this.#modules.values()].find(({ wanted }) => wanted.size > 0);
+      const next = [...this.#modules.values()].find(
+        ({ wanted, fetching }) => wanted.size > 0 && fetching === undefined,
+      );
       if (next === undefined) break;
       await this.#lookUp(next);
       this.#version++;
@@ -89,19 +120,49 @@ export class SourceLines {
   }
 
   async #lookUp(known: KnownModule): Promise<void> {
+    const source = known.source ?? this.#find(known);
+    if (source === null) return;
     const addresses = [...known.wanted].sort((a, b) => a - b).slice(0, MOST_ADDRESSES_ASKED);
     for (const address of addresses) known.wanted.delete(address);
     try {
-      const source = debugSource(known.elf);
-      if (source === null || this.#worker === null) return giveUp(known);
-      const answer = await this.#worker.ask({ ...source, addresses }, LIMIT_MS);
-      if (answer.problem !== '') this.#problems.set(known.path, answer.problem);
-      this.#keep(known, addresses, answer.chains);
+      const { chains, problem } = await this.#reader.read(source, known.path, addresses);
+      if (problem !== '') this.#problems.set(known.path, problem);
+      this.#keep(known, addresses, chains);
     } catch (error) {
       if (!(error instanceof OffheapError)) throw error;
       this.#problems.set(known.path, error.message);
       giveUp(known);
     }
+  }
+
+  /** Null where there is none, or none yet. */
+  #find(known: KnownModule): DebugSource | null {
+    const found = this.#files.find(known.elf, known.path);
+    this.#take(known, found);
+    const { buildId } = known.elf;
+    if (found.source !== null) return found.source;
+    if (buildId === null || !this.#debuginfod.isConfigured) giveUp(known);
+    else known.fetching = this.#fetch(known, buildId);
+    return null;
+  }
+
+  async #fetch(known: KnownModule, buildId: string): Promise<void> {
+    try {
+      const file = await this.#debuginfod.fetch(buildId);
+      if (file !== null) this.#take(known, this.#files.accept(known.elf, known.path, file));
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#problems.set(known.path, `its debug file can't be fetched: ${reason}`);
+    }
+    known.fetching = undefined;
+    if (known.source === undefined) giveUp(known);
+    this.#version++;
+    if (known.wanted.size > 0) this.#running ??= this.#run();
+  }
+
+  #take(known: KnownModule, { source, problem }: FoundDebugFile): void {
+    if (problem !== null) this.#problems.set(known.path, problem);
+    if (source !== null) known.source = source;
   }
 
   #keep({ chains }: KnownModule, addresses: readonly number[], found: readonly Chain[]): void {
