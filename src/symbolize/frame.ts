@@ -1,4 +1,5 @@
 import { fileAddress, type Module } from '../modules/table.js';
+import type { Chain } from './lines/chain.js';
 import type { SourceLines } from './lines/source-lines.js';
 import { displayName, type Symbolizer } from './symbols.js';
 import type { UnnamedReason } from './unnamed.js';
@@ -64,14 +65,26 @@ export function describeFrames(
   const chain = module === null ? undefined : lines.chain(module, exact ? address : address - 1);
   if (chain === undefined || chain.length === 0) return [frame];
   const { unnamed, ...place } = frame;
-  return chain.map(({ rawFunction, file, line }, index) => {
-    const inlined = index < chain.length - 1;
+  return withoutSplit(chain, frame.function).map(({ rawFunction, file, line }, index, { length }) => {
+    const inlined = index < length - 1;
     const named = rawFunction === null ? null : displayName(rawFunction);
     // The symbol table's name for the function as a whole: it was shown before the lines were known.
     const name = inlined ? named : (frame.function ?? named);
     const why = name === null && unnamed !== undefined ? { unnamed } : {};
     return { ...place, file, line, inlined, function: name, ...why };
   });
+}
+
+/**
+ * gcc splits functions and inlines a part again: debug information then tells of a function within itself. Where the
+ * symbol table calls the whole by another name (mmap, not __GI___mmap64), it is no recursion.
+ */
+function withoutSplit(chain: Chain, symbol: string | null): Chain {
+  const [part, whole] = [chain.at(-2), chain.at(-1)];
+  const name = whole?.rawFunction ?? null;
+  const isSplit =
+    name !== null && part?.rawFunction === name && symbol !== null && symbol !== displayName(name);
+  return isSplit ? chain.slice(0, -1) : chain;
 }
 
 function hexadecimal(address: number): string {
