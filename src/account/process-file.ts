@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
 import { OffheapError } from '../wire/error.js';
 
 /** Reads /proc/PID/name. Throws `PROCESS_MISSING` or `PROCESS_REFUSED`. */
@@ -22,12 +22,49 @@ export function asked<T>(pid: number, ask: () => T): T {
   }
 }
 
+/** What is missing to examine a process, null where nothing is or it has ended. */
+export function examinationRefusal(pid: number): string | null {
+  return isRefused(pid, 'maps') ? refusal(pid) : null;
+}
+
+const YAMA_SCOPE = '/proc/sys/kernel/yama/ptrace_scope';
+
+/**
+ * What is missing to read a process's memory, null where nothing is or it has ended. The kernel asks for more than to examine
+ * it: where Yama is on, only parents may.
+ */
+export function memoryRefusal(pid: number, yamaScope = YAMA_SCOPE): string | null {
+  if (!isRefused(pid, 'mem')) return null;
+  const scope = scopeIn(yamaScope);
+  if (scope === 0) return refusal(pid);
+  return `memory of process ${pid} may not be read: kernel.yama.ptrace_scope is ${scope}; set it to 0, or run with CAP_SYS_PTRACE`;
+}
+
+function isRefused(pid: number, name: string): boolean {
+  try {
+    closeSync(openSync(`/proc/${pid}/${name}`, 'r'));
+    return false;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    return code === 'EACCES' || code === 'EPERM';
+  }
+}
+
+function scopeIn(file: string): number {
+  try {
+    return Number.parseInt(readFileSync(file, 'utf8'), 10) || 0;
+  } catch {
+    return 0;
+  }
+}
+
 /** What is missing to examine a process's memory: the kernel asks for the same user, or for a capability. */
 function refusal(pid: number): string {
   const owner = statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
-  const own = process.getuid?.();
-  // A program with set-uid or file capabilities, or one that asked for it (PR_SET_DUMPABLE), belongs to root in /proc.
+  const own = process.geteuid?.();
   const whose =
-    owner === own ? 'it is yours, but has capabilities that you lack' : `it belongs to user ${owner}`;
+    owner === own
+      ? 'it is yours, but guarded (capabilities, set-uid, PR_SET_DUMPABLE 0)'
+      : `it belongs to user ${owner}`;
   return `process ${pid} may not be examined by you: ${whose}; run as that user, or with CAP_SYS_PTRACE`;
 }

@@ -23,6 +23,11 @@ export function mappedBytes(pid: number): number {
   return Number(readProcessFile(pid, 'statm').split(' ')[0]) * PAGE_BYTES;
 }
 
+/** Bytes of the main stack's area; 0 when the process has ended. Throws `PROCESS_MISSING`. */
+export function mainStackBytes(pid: number): number {
+  return bytesOf(readProcessFile(pid, 'status'), 'VmStk');
+}
+
 /**
  * Totals from /proc/PID/status: some ten microseconds, where smaps_rollup walks all page tables for milliseconds. All
  * are 0 when the process has ended but was not waited for.

@@ -1,6 +1,7 @@
 import { clock } from '../wire/addon.js';
 import type { Channel } from '../wire/channel.js';
 import { OffheapError } from '../wire/error.js';
+import { visibleProcessId } from './pid-namespaces.js';
 import { liveness, processStatus } from './process-identity.js';
 
 /** A collector beats many times a second; one that was silent for so long is stuck, or its pid is another's now. */
@@ -41,7 +42,9 @@ export function claimChannel(channel: Channel): () => void {
 
 function isGone(holder: number, channel: Channel): boolean {
   if (holder === process.pid) return !claimed.has(channel.opened.channelId);
-  if (!processStatus(holder)) return true;
+  // Beside a process in a container, its collector may have a number of that namespace: only its silence tells.
+  const isElsewhere = visibleProcessId(channel.opened) !== channel.opened.processId;
+  if (!isElsewhere && !processStatus(holder)) return true;
   return clock().monotonicNs - channel.header().collectorBeatNs > SILENT_NS;
 }
 
@@ -63,7 +66,8 @@ function takeLock(channel: Channel): boolean {
   for (let tries = 0; tries < LOCK_TRIES; tries++) {
     const holder = channel.lock(0);
     if (holder === 0) return true;
-    const state = holder === processId ? liveness(processId, processStartTicks) : undefined;
+    const state =
+      holder === processId ? liveness(visibleProcessId(channel.opened), processStartTicks) : undefined;
     if (state === 'stopped') return false;
     // Whoever was killed while holding it left the channel as it was before or after each of its steps.
     const isDead = state === undefined ? !processStatus(holder) : state === 'gone';

@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { Channel } from '../wire/channel.js';
 import { OffheapError } from '../wire/error.js';
 import type { ChannelHeader } from '../wire/header.js';
+import { visibleProcessId } from './pid-namespaces.js';
 import { type Liveness, liveness } from './process-identity.js';
 
-/** A channel file by its name alone. */
+/** A channel file by its name alone: the process's number is the one by which it knows itself. */
 export interface ChannelFile {
   path: string;
   pid: number;
@@ -13,7 +14,7 @@ export interface ChannelFile {
   channelId: string;
 }
 
-/** A channel that could be read, or why not. */
+/** A channel that could be read, with the process's number as we know it, or why not. */
 export interface ChannelEntry extends ChannelFile {
   header: ChannelHeader | null;
   command: string[];
@@ -109,10 +110,9 @@ function examine(file: ChannelFile): ChannelEntry[] {
     const channel = new Channel(file.path);
     try {
       const header = channel.opened;
-      // In a container the target may know itself by another pid; the file's name and header then agree with
-      // each other, and it is the header that says when that process started.
-      const state = liveness(header.processId, header.processStartTicks);
-      return [{ ...file, header, command: command(channel), state, error: null }];
+      const pid = visibleProcessId(header);
+      const state = liveness(pid, header.processStartTicks);
+      return [{ ...file, pid, header, command: command(channel), state, error: null }];
     } finally {
       channel.close();
     }

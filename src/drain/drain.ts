@@ -6,6 +6,7 @@ import type { MappingEvent } from '../wire/event.js';
 import type { ChannelHeader } from '../wire/header.js';
 import { copyBacklog } from './backlog.js';
 import { claimChannel, whileLocked } from './claim.js';
+import { visibleProcessId } from './pid-namespaces.js';
 import { type Liveness, liveness } from './process-identity.js';
 import { Stacks } from './stacks.js';
 
@@ -62,6 +63,8 @@ export interface DrainOptions {
 export class Drain {
   readonly channel: Channel;
   readonly stacks: Stacks;
+  /** As we know it; in a container the target knows itself by another number. */
+  readonly processId: number;
   /** Events missing so far, by reason. `ringFull` counts from the channel's start, whoever read it then. */
   readonly lost: Record<GapReason, number> = { ringFull: 0, uncommitted: 0, overwritten: 0, damaged: 0 };
   readonly #release: () => void;
@@ -100,8 +103,9 @@ export class Drain {
       text: (offset) => this.channel.text(offset),
       sinceStartNs: (low, high) => this.#clock.sinceStartNs(low, high),
     });
-    const { processId, processStartTicks } = this.#header;
-    this.#liveness = options.liveness ?? (() => liveness(processId, processStartTicks));
+    this.processId = visibleProcessId(this.#header);
+    const { processStartTicks } = this.#header;
+    this.#liveness = options.liveness ?? (() => liveness(this.processId, processStartTicks));
     this.#nowMs = options.nowMs ?? (() => performance.now());
   }
 

@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { type ChannelFile, channelFiles } from '../drain/directory.js';
+import { visibleParentId, visibleProcessId } from '../drain/pid-namespaces.js';
 import { liveness } from '../drain/process-identity.js';
 import { ElfStore } from '../modules/elf-store.js';
 import { SourceLines } from '../symbolize/lines/source-lines.js';
@@ -84,7 +85,7 @@ export class Family {
     for (const path of this.#seen) if (!present.has(path)) this.#seen.delete(path);
     const fresh = files
       .filter(({ path }) => !this.#seen.has(path))
-      .map((file) => ({ ...file, ...peek(file.path) }));
+      .map((file) => ({ ...file, ...peek(file) }));
     // A parent's channel is older than its child's, and an exec's than the next program's.
     fresh.sort((a, b) => a.startedNs - b.startedNs);
     for (const [index, { path, pid, parentPid, parentChannelId, ready }] of fresh.entries()) {
@@ -114,9 +115,10 @@ export class Family {
 
   /** Those of some processes, gone by now, that left a channel which is still to be followed: an exec's. */
   #goingOn(gone: ReadonlySet<number>): Set<number> {
-    const unread = this.#listed().filter(
-      ({ pid, path }) => gone.has(pid) && !this.#seen.has(path) && peek(path).ready,
-    );
+    const unread = this.#listed()
+      .filter(({ path }) => !this.#seen.has(path))
+      .map((file) => peek(file))
+      .filter(({ pid, ready }) => ready && gone.has(pid));
     return new Set(unread.map(({ pid }) => pid));
   }
 
@@ -223,6 +225,8 @@ export class Family {
 }
 
 interface Peeked {
+  /** As we know it. */
+  pid: number;
   parentPid: number;
   parentChannelId: string | null;
   startedNs: number;
@@ -230,21 +234,23 @@ interface Peeked {
 }
 
 /** Who made a channel, and whether it is finished being made; one that can't be read is left to its member. */
-function peek(path: string): Peeked {
+function peek({ path, pid }: ChannelFile): Peeked {
   try {
     const channel = new Channel(path);
     try {
       const { parentProcessId, parentChannelId, startMonotonicNs, processId, processStartTicks, state } =
         channel.opened;
+      const visibleId = visibleProcessId(channel.opened);
+      const parentPid = visibleId === processId ? parentProcessId : (visibleParentId(visibleId) ?? 0);
       // While it writes its seeds nearly everything would look unexplained; one that died at it writes no more.
-      const ready = state !== 'starting' || liveness(processId, processStartTicks) === 'gone';
-      return { parentPid: parentProcessId, parentChannelId, startedNs: startMonotonicNs, ready };
+      const ready = state !== 'starting' || liveness(visibleId, processStartTicks) === 'gone';
+      return { pid: visibleId, parentPid, parentChannelId, startedNs: startMonotonicNs, ready };
     } finally {
       channel.close();
     }
   } catch (error) {
     if (!(error instanceof OffheapError)) throw error;
     const pending = error.code === 'CHANNEL_STARTING' || error.code === 'CHANNEL_MISSING';
-    return { parentPid: 0, parentChannelId: null, startedNs: 0, ready: !pending };
+    return { pid, parentPid: 0, parentChannelId: null, startedNs: 0, ready: !pending };
   }
 }

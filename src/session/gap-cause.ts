@@ -50,10 +50,10 @@ function lostEvents({ drain }: ProcessRecording): string[] {
   return lost === 0 ? [] : [`${lost.toLocaleString('en-US')} events were lost`];
 }
 
-function overwritten({ header, drain, modules }: ProcessRecording): string[] {
-  const sites = overwrittenSites(header.processId, drain.channel.sites());
+function overwritten({ drain, modules }: ProcessRecording): string[] {
+  const sites = overwrittenSites(drain.processId, drain.channel.sites());
   if (sites.length === 0) return [];
-  const names = TargetMemory.during(header.processId, (memory) =>
+  const names = TargetMemory.during(drain.processId, (memory) =>
     listed(sites, ({ operation, path, address }) => {
       const code = memory.read(address, ENTRY_BYTES);
       const target = code === null ? null : jumpTarget(code, address, (at) => memory.pointer(at));

@@ -1,4 +1,5 @@
 import { readFileSync, readlinkSync } from 'node:fs';
+import { visibleParentId } from '../drain/pid-namespaces.js';
 import { liveness, processStatus } from '../drain/process-identity.js';
 import type { ChannelHeader } from '../wire/header.js';
 
@@ -30,7 +31,8 @@ export class ProcessFacts {
 
   /** Takes over what the process's own channel says. */
   describe(header: ChannelHeader, command: string[]): void {
-    this.parentPid = header.parentProcessId;
+    const isNested = this.pid !== header.processId;
+    this.parentPid = (isNested ? visibleParentId(this.pid) : undefined) ?? header.parentProcessId;
     if (command.length > 0) this.command = command;
     this.startedAt = new Date(Number(header.startUnixNs / 1_000_000n));
     this.#startTicks = header.processStartTicks;

@@ -1,4 +1,5 @@
 import { type ChannelEntry, defaultDirectory, listChannels } from '../drain/directory.js';
+import { visibleParentId } from '../drain/pid-namespaces.js';
 
 /** A process that has a channel. */
 export interface ProcessEntry {
@@ -24,7 +25,7 @@ export interface ProcessEntry {
 export function listProcesses(directory: string = defaultDirectory()): ProcessEntry[] {
   return listChannels(directory).map((entry) => ({
     pid: entry.pid,
-    parentPid: entry.header?.parentProcessId ?? 0,
+    parentPid: parentOf(entry),
     command: entry.command,
     state: stateOf(entry),
     startedAt:
@@ -39,4 +40,9 @@ function stateOf({ state, header }: ChannelEntry): ProcessEntry['state'] {
   if (state === 'unreadable') return state;
   if (state === 'running' || state === 'stopped') return 'running';
   return state === 'replaced' || header?.state === 'exited' ? 'exited' : 'killed';
+}
+
+function parentOf({ pid, header }: ChannelEntry): number {
+  if (header === null) return 0;
+  return (pid === header.processId ? undefined : visibleParentId(pid)) ?? header.parentProcessId;
 }

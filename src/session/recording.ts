@@ -67,9 +67,10 @@ export class ProcessRecording implements DrainHandler {
   constructor(path: string, options: RecordingOptions = {}) {
     this.drain = new Drain(path);
     const header = this.drain.header;
+    const { processId } = this.drain;
     this.modules = new ModuleTable(
       new ProcessFiles({
-        pid: header.processId,
+        pid: processId,
         startTicks: header.processStartTicks,
         startedMs: Number(header.startUnixNs / 1000n) / 1000,
         ...(options.elfStore === undefined ? {} : { store: options.elfStore }),

@@ -1,3 +1,4 @@
+import { asked } from '../account/process-file.js';
 import { type MemoryTotals, memoryTotals } from '../account/rollup.js';
 import type { MappingLedger } from '../ledger/mapping-ledger.js';
 import { residency } from '../wire/addon.js';
@@ -33,12 +34,14 @@ export class ResidencySampler {
     const started = performance.now();
     if (!now && started < this.#notBeforeMs) return;
     try {
-      const totals = memoryTotals(this.facts.pid);
-      const bounds = ledger.boundsOfMemory();
-      const measured = residency(this.facts.pid, bounds);
+      const { pid } = this.facts;
+      const totals = memoryTotals(pid);
       // A process that ended meanwhile reports nothing: what was seen before says more.
       if (totals.totalBytes === 0) return;
+      // Anybody may know these, whoever may look at the pages.
       this.totals = totals;
+      const bounds = ledger.boundsOfMemory();
+      const measured = asked(pid, () => residency(pid, bounds));
       this.#bounds = bounds;
       this.#measured = measured;
       this.problem = undefined;

@@ -1,6 +1,7 @@
 import { compareRanges, intersectRanges } from '../account/compare.js';
 import type { Range } from '../account/maps.js';
-import { mappedBytes } from '../account/rollup.js';
+import { examinationRefusal } from '../account/process-file.js';
+import { mainStackBytes, mappedBytes } from '../account/rollup.js';
 import { formatBytes } from '../report/bytes.js';
 import { OffheapError } from '../wire/error.js';
 import { GapCauses } from './gap-cause.js';
@@ -16,7 +17,7 @@ export interface Gap {
   /** What is missing and its likely cause: one line. */
   reason: string;
   bytes: number;
-  /** The largest of the ranges that nobody was seen to map. */
+  /** The largest of the ranges that nobody was seen to map; none where the areas may not be read. */
   ranges: { start: string; bytes: number }[];
 }
 
@@ -63,8 +64,22 @@ export class SelfAudit {
       this.#dropSuspicion();
     }
     if (!goesOn) return;
-    if (this.#suspicion !== undefined) this.#confirm(recording, this.#suspicion);
+    const refusal = examinationRefusal(this.facts.pid);
+    if (refusal !== null) this.#unlocated(recording, refusal);
+    else if (this.#suspicion !== undefined) this.#confirm(recording, this.#suspicion);
     else if (performance.now() >= this.#notBeforeMs) this.#suspect(recording);
+  }
+
+  /** What differs, where the areas may not be read: how much is known, and not where. */
+  #unlocated({ ledger }: ProcessRecording, refusal: string): void {
+    // The kernel extends the main stack by itself.
+    let stackBytes = -mainStackBytes(this.facts.pid);
+    for (const { start, end, origin } of ledger.ranges()) if (origin.growsDown) stackBytes += end - start;
+    const bytes = this.#mappedBytes() - ledger.liveBytes - ledger.fileBytes + stackBytes;
+    const grows = bytes > (this.#gap?.bytes ?? 0);
+    const what = `${formatBytes(bytes)} were mapped by nobody that was seen; where is not known`;
+    this.#gap = bytes <= 0 ? undefined : { reason: `${what}: ${refusal}`, bytes, ranges: [] };
+    if (grows && this.#gap !== undefined) this.tell(this.#gap);
   }
 
   #suspect(recording: ProcessRecording): void {

@@ -51,7 +51,7 @@ export function completenessOf({
     mappingEventsLost: Object.values(drain.lost).reduce((total, count) => total + count, 0),
     truncatedStacks: header.stacksTruncated,
     sitesPatched: sites.filter(({ state }) => state === 'patched').length,
-    sitesOverwritten: overwrittenSites(header.processId, sites).length,
+    sitesOverwritten: overwrittenSites(drain.processId, sites).length,
     degraded: [
       ...problems,
       ...ledgerReasons(recording),

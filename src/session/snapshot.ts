@@ -1,4 +1,5 @@
 import type { AccountHistory } from '../account/history.js';
+import { memoryRefusal } from '../account/process-file.js';
 import { NO_HEAP } from '../report/heap/sites.js';
 import type { Snapshot, SnapshotHeapSite, SnapshotMapping } from '../report/schema.js';
 import type { Attributions } from './attributions.js';
@@ -24,6 +25,8 @@ export interface SnapshotSources {
   observedSeconds: number;
   problem: string | undefined;
   gaps: readonly string[];
+  /** What is unexplained and of which not even the place is known. */
+  unlocatedBytes: number;
   observerEffects: readonly string[];
 }
 
@@ -40,11 +43,13 @@ export function buildSnapshot(sources: SnapshotSources): Snapshot {
   mappings.push(...missing.map((range) => unexplainedMapping(facts, range)));
   const owners = sumByOwner(mappings, sources.bytesPerMinute);
   const unexplained = mappings.filter(({ kind }) => kind === 'unexplained');
-  const unexplainedResident = sum(unexplained.map(({ residentBytes }) => residentBytes));
+  const { unlocatedBytes } = sources;
+  // All of what is nowhere may be resident.
+  const unexplainedResident = sum(unexplained.map(({ residentBytes }) => residentBytes)) + unlocatedBytes;
   const { totals } = residency;
   const explainable = totals.anonymousBytes + totals.swapBytes;
   const stacks = stacksOf(sources.code, mappings, heap?.part.sites ?? []);
-  const problems = [sources.problem, residency.problem, sources.heap?.problem];
+  const problems = [sources.problem, residency.problem ?? memoryProblem(facts, ended), sources.heap?.problem];
   return {
     schema: 'offheap.snapshot/1',
     process: {
@@ -61,7 +66,7 @@ export function buildSnapshot(sources: SnapshotSources): Snapshot {
       problems: problems.filter((reason) => reason !== undefined),
       recording,
       heap: heap?.totals,
-      unexplainedBytes: sum(unexplained.map(({ bytes }) => bytes)),
+      unexplainedBytes: sum(unexplained.map(({ bytes }) => bytes)) + unlocatedBytes,
       gaps: sources.gaps,
       observerEffects: sources.observerEffects,
       stacks,
@@ -78,6 +83,13 @@ export function buildSnapshot(sources: SnapshotSources): Snapshot {
     hints: [],
     accountHistory: sources.accountHistory,
   };
+}
+
+/** Without its memory, whether its code was overwritten is unknown. */
+function memoryProblem(facts: ProcessFacts, ended: Ended | undefined): string | undefined {
+  if (ended !== undefined || !facts.isRunning()) return undefined;
+  const refusal = memoryRefusal(facts.pid);
+  return refusal === null ? undefined : `${refusal}; whether others overwrote what the shim wrote is unknown`;
 }
 
 function stacksOf(

@@ -37,13 +37,13 @@ export class UnseenCalls {
   readonly #known = new Map<string, { offset: number; operation: string }[]>();
 
   /** Those of files first. Throws `PROCESS_MISSING` or `PROCESS_REFUSED`. */
-  find({ modules, ledger, header, drain }: ProcessRecording): UnseenCall[] {
+  find({ modules, ledger, drain }: ProcessRecording): UnseenCall[] {
     const rewritten = new Set<number>();
     for (const { address, state } of drain.channel.sites()) if (state === 'patched') rewritten.add(address);
     const found: UnseenCall[] = [];
     const made: ProcMapping[] = [];
     let bytes = 0;
-    for (const area of readMaps(header.processId)) {
+    for (const area of readMaps(drain.processId)) {
       if (!area.executable || area.kind === 'kernel') continue;
       if (area.kind === 'anonymous') {
         if (!ledger.at(area.start)?.origin.byProfiler) made.push(area);
@@ -59,7 +59,7 @@ export class UnseenCalls {
         found.push({ module: module.name, operation, address: fileAddress(module, address) });
       }
     }
-    return [...found, ...callsMadeAtRunTime(header.processId, made)];
+    return [...found, ...callsMadeAtRunTime(drain.processId, made)];
   }
 
   #callsOf(elf: ElfFile, { offset, start, end }: ProcMapping) {

@@ -333,6 +333,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
       observedSeconds: (Date.now() - this.#since) / 1000,
       problem: this.#problem,
       gaps: this.#gaps(),
+      unlocatedBytes: this.#audit.gap?.ranges.length === 0 ? this.#audit.gap.bytes : 0,
       observerEffects: [],
     });
   }

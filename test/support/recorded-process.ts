@@ -105,6 +105,7 @@ export class RecordedProcess {
       accountHistory: { timesMs: [], series: [] },
       problem: undefined,
       gaps: [],
+      unlocatedBytes: 0,
       observerEffects: [],
     });
   }

@@ -1,0 +1,68 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { uptime } from 'node:os';
+import type { ChannelHeader } from '../wire/header.js';
+import { processStatus } from './process-identity.js';
+
+/** The unit of start times in /proc/PID/stat, on x86. */
+const TICKS_PER_SECOND = 100;
+
+type Identity = Pick<ChannelHeader, 'processId' | 'processStartTicks'>;
+
+/**
+ * The number by which we know a process that, in a container, knows itself by another. Its own where there is none that we
+ * can see: then it is gone, or in a pid namespace that is not below ours.
+ */
+export function visibleProcessId({ processId, processStartTicks }: Identity): number {
+  if (processStatus(processId)?.startTicks === processStartTicks) return processId;
+  return nestedProcesses(processStartTicks).get(keyOf(processId, processStartTicks)) ?? processId;
+}
+
+/** The number of its parent as we know it; undefined where it is gone. */
+export function visibleParentId(pid: number): number | undefined {
+  const parent = /^PPid:\s*(\d+)$/m.exec(statusText(pid))?.[1];
+  return parent === undefined ? undefined : Number(parent);
+}
+
+let index: ReadonlyMap<string, number> = new Map();
+let indexedAtTicks = -1;
+
+/**
+ * Processes in namespaces below ours, by what they know themselves by, as of a moment at which those that began at
+ * `startTicks` were there. A look through all of /proc takes some ten milliseconds on a large machine.
+ */
+function nestedProcesses(startTicks: number): ReadonlyMap<string, number> {
+  if (indexedAtTicks > startTicks + 1) return index;
+  indexedAtTicks = Math.floor(uptime() * TICKS_PER_SECOND);
+  const found = new Map<string, number>();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const pid = Number(name);
+    const own = ownNumber(statusText(pid));
+    const startTicks = own === undefined ? undefined : processStatus(pid)?.startTicks;
+    if (own === undefined || startTicks === undefined) continue;
+    const key = keyOf(own, startTicks);
+    // Two containers whose first processes began within the same clock tick: neither is anybody's for certain.
+    found.set(key, found.has(key) ? Number.NaN : pid);
+  }
+  for (const [key, pid] of found) if (Number.isNaN(pid)) found.delete(key);
+  index = found;
+  return index;
+}
+
+/** "NSpid: 4711 12 1": as we know it, then namespace by namespace, the last as it knows itself. */
+function ownNumber(status: string): number | undefined {
+  const numbers = /^NSpid:\s*(.+)$/m.exec(status)?.[1]?.split(/\s+/) ?? [];
+  return numbers.length < 2 ? undefined : Number(numbers.at(-1));
+}
+
+function statusText(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/status`, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
+function keyOf(processId: number, startTicks: number): string {
+  return `${processId} ${startTicks}`;
+}
