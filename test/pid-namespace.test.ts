@@ -1,10 +1,13 @@
 // A target in a pid namespace of its own, as in a container, and the collector outside.
 import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { expect, type TestContext, test, vi } from 'vitest';
+import type { Snapshot } from '../src/report/schema.js';
 import type { ProcessEntry } from '../src/session/index.js';
 import { buildC } from './support/build.js';
 import { channelFolder, Holder, offheap, preloaded, snapshotOf, startOffheap } from './support/offheap.js';
-import { Running } from './support/running.js';
+import { ROOT } from './support/paths.js';
+import { finish, Running } from './support/running.js';
 
 const MAPPED_BYTES = 5 << 20;
 
@@ -61,6 +64,23 @@ test('two of them, each the first in its namespace, are told apart', async (cont
   expect(entries.map(({ state }) => state)).toEqual(['running', 'running']);
   expect(entries.map(({ parentPid }) => parentPid)).toEqual(holders.map(({ running }) => running.pid));
   for (const holder of holders) await holder.leave();
+});
+
+test('in a namespace beside that of the collector: what it held is told, and what to do', async (context) => {
+  needsNamespaces(context);
+  const dir = channelFolder();
+  const holder = await nestedHolder(dir);
+  const cli = join(ROOT, 'bin/offheap.mjs');
+  const beside = ['-p', '-f', '--mount-proc', process.execPath, cli, 'snapshot', '1', '--dir', dir];
+  const { status, stdout, stderr } = await finish('unshare', beside);
+  expect([status, stderr]).toEqual([0, '']);
+  const { completeness, owners } = JSON.parse(stdout) as Snapshot;
+  const unseen =
+    /^process 1 has ended, or is in a pid namespace that can't be seen from here: run offheap on the host/;
+  expect(completeness.degraded).toEqual([expect.stringMatching(unseen)]);
+  const ofHolder = owners.filter(({ owner }) => owner === 'holder').map(({ bytes }) => bytes);
+  expect(Math.max(...ofHolder)).toBeGreaterThanOrEqual(MAPPED_BYTES);
+  await holder.leave();
 });
 
 test('is followed where the command that was started makes the namespace', async (context) => {

@@ -62,24 +62,27 @@ inline constexpr char kVersion[] = "0.1.0";
     X(kInterposed, "interposed")
 
 // Why a recording is less than complete: bit n of `degraded` is entry n.
-#define OFFHEAP_DEGRADATIONS(X)                                                                          \
-    X(kSitesUnpatchable, "some system-call instructions could not be rewritten; calls there are unseen") \
-    X(kSitesInterposed, "rewriting was refused; calls are seen by relocation only, libc's own are not")  \
-    X(kChannelSpaceExhausted, "the shared-memory file system is full; events were lost")                 \
-    X(kTextSpaceExhausted, "the table of file names is full; later modules have no name")                \
-    X(kStackSpaceExhausted, "the table of stacks is full; later stacks are cut")                         \
-    X(kSeedIncomplete, "the mappings from before the start could not all be read")                       \
-    X(kUnwindTableMissing, "this libc offers no lock-free unwind table look-up; stacks may be cut")      \
-    X(kForkUnanchored, "forked without fork(): what the parent had mapped has no stacks here")           \
-    X(kScanLimited, "a file was larger than the scan limit; inline system calls in it are unseen")       \
-    X(kCallsAbandoned, "a signal handler jumped out of a recorded call; its outcome is unknown")         \
-    X(kHeapUnavailable, "there is no room for heap events; allocations are not recorded")                \
-    X(kHeapOverrun, "the collector was too slow for exact heap events; sampling went on in their place") \
-    X(kHeapBypassed,                                                                                     \
-      "another malloc comes before the shim's; its calls of itself, and some by code loaded later, are " \
-      "unseen")                                                                                          \
-    X(kPythonUnknown,                                                                                    \
-      "this Python's frames are laid out in a way that isn't known; its functions are missing in stacks")
+#define OFFHEAP_DEGRADATIONS(X)                                                                           \
+    X(kSitesUnpatchable, "some system-call instructions could not be rewritten; calls there are unseen")  \
+    X(kSitesInterposed, "rewriting was refused; calls are seen by relocation only, libc's own are not")   \
+    X(kChannelSpaceExhausted, "the shared-memory file system is full; events were lost")                  \
+    X(kTextSpaceExhausted, "the table of file names is full; later modules have no name")                 \
+    X(kStackSpaceExhausted, "the table of stacks is full; later stacks are cut")                          \
+    X(kSeedIncomplete, "the mappings from before the start could not all be read")                        \
+    X(kUnwindTableMissing, "this libc offers no lock-free unwind table look-up; stacks may be cut")       \
+    X(kForkUnanchored, "forked without fork(): what the parent had mapped has no stacks here")            \
+    X(kScanLimited, "a file was larger than the scan limit; inline system calls in it are unseen")        \
+    X(kCallsAbandoned, "a signal handler jumped out of a recorded call; its outcome is unknown")          \
+    X(kHeapUnavailable, "there is no room for heap events; allocations are not recorded")                 \
+    X(kHeapOverrun, "the collector was too slow for exact heap events; sampling went on in their place")  \
+    X(kHeapBypassed,                                                                                      \
+      "another malloc comes before the shim's; its calls of itself, and some by code loaded later, are "  \
+      "unseen")                                                                                           \
+    X(kPythonUnknown,                                                                                     \
+      "this Python's frames are laid out in a way that isn't known; its functions are missing in stacks") \
+    X(kLabelsUnsupported, "this kernel can't name memory (CONFIG_ANON_VMA_NAME); nothing is labelled")    \
+    X(kLabelsStopped,                                                                                     \
+      "labels have split memory into half the areas that vm.max_map_count allows; the rest has none")
 
 // Which allocations are recorded.
 #define OFFHEAP_HEAP_MODES(X) \
@@ -343,7 +346,9 @@ struct Words {
     X(Reserved<4>, reserved_f, 700)        \
     X(uint64_t, heap_beat_ns, 704)         \
     X(uint64_t, python_stacks_cut, 712)    \
-    X(Reserved<48>, reserved_g, 720)       \
+    X(uint64_t, pid_namespace, 720)        \
+    X(uint64_t, labels_set, 728)           \
+    X(Reserved<32>, reserved_g, 736)       \
     X(uint64_t, request, 768)              \
     X(uint64_t, request_taken, 776)        \
     X(uint64_t, request_answered, 784)     \

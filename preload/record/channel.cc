@@ -42,6 +42,18 @@ bool is_private_folder(const char* path) {
            (info.st_mode & 022) == 0;
 }
 
+// The inode in "pid:[4026531836]": processes of one namespace show the same.
+uint64_t pid_namespace() {
+    char link[64];
+    const long bytes =
+        raw_syscall(kSysReadlink, as_argument("/proc/self/ns/pid"), as_argument(link), sizeof link - 1);
+    uint64_t inode = 0;
+    for (long at = 0; at < bytes; ++at) {
+        if (link[at] >= '0' && link[at] <= '9') inode = inode * 10 + uint64_t(link[at] - '0');
+    }
+    return inode;
+}
+
 uint64_t process_start_ticks() {
     char text[1024];
     const long fd = raw_syscall(kSysOpen, as_argument("/proc/self/stat"), O_RDONLY | O_CLOEXEC);
@@ -182,6 +194,7 @@ void Channel::describe_process() {
     header_->process_id = static_cast<uint32_t>(raw_syscall(kSysGetpid));
     header_->parent_process_id = static_cast<uint32_t>(raw_syscall(kSysGetppid));
     header_->process_start_ticks = process_start_ticks();
+    header_->pid_namespace = pid_namespace();
     header_->clock = static_cast<uint32_t>(has_invariant_counter() ? wire::Clock::kTimeStampCounter
                                                                    : wire::Clock::kMonotonicNs);
     header_->start_unix_ns = clock_ns(kClockRealtime);

@@ -1,7 +1,7 @@
 import { clock } from '../wire/addon.js';
 import type { Channel } from '../wire/channel.js';
 import { OffheapError } from '../wire/error.js';
-import { visibleProcessId } from './pid-namespaces.js';
+import { isElsewhere, visibleProcessId } from './pid-namespaces.js';
 import { liveness, processStatus } from './process-identity.js';
 
 /** A collector beats many times a second; one that was silent for so long is stuck, or its pid is another's now. */
@@ -43,8 +43,7 @@ export function claimChannel(channel: Channel): () => void {
 function isGone(holder: number, channel: Channel): boolean {
   if (holder === process.pid) return !claimed.has(channel.opened.channelId);
   // Beside a process in a container, its collector may have a number of that namespace: only its silence tells.
-  const isElsewhere = visibleProcessId(channel.opened) !== channel.opened.processId;
-  if (!isElsewhere && !processStatus(holder)) return true;
+  if (!isElsewhere(channel.opened) && !processStatus(holder)) return true;
   return clock().monotonicNs - channel.header().collectorBeatNs > SILENT_NS;
 }
 

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { uptime } from 'node:os';
 import type { ChannelHeader } from '../wire/header.js';
 import { processStatus } from './process-identity.js';
@@ -6,21 +6,50 @@ import { processStatus } from './process-identity.js';
 /** The unit of start times in /proc/PID/stat, on x86. */
 const TICKS_PER_SECOND = 100;
 
-type Identity = Pick<ChannelHeader, 'processId' | 'processStartTicks'>;
+type Identity = Pick<ChannelHeader, 'processId' | 'processStartTicks' | 'pidNamespace'>;
 
 /**
  * The number by which we know a process that, in a container, knows itself by another. Its own where there is none that we
  * can see: then it is gone, or in a pid namespace that is not below ours.
  */
-export function visibleProcessId({ processId, processStartTicks }: Identity): number {
-  if (processStatus(processId)?.startTicks === processStartTicks) return processId;
+export function visibleProcessId(identity: Identity): number {
+  const { processId, processStartTicks } = identity;
+  if (!isElsewhere(identity)) return processId;
   return nestedProcesses(processStartTicks).get(keyOf(processId, processStartTicks)) ?? processId;
+}
+
+/** Whether the process counts processes otherwise than we do. */
+export function isElsewhere({ pidNamespace }: Pick<ChannelHeader, 'pidNamespace'>): boolean {
+  return pidNamespace !== 0 && pidNamespace !== ownNamespace();
+}
+
+/** Why a process that is not to be found may live all the same, null where it can't. */
+export function whyUnseen(identity: Identity & Pick<ChannelHeader, 'state'>): string | null {
+  const isFound = processStatus(visibleProcessId(identity))?.startTicks === identity.processStartTicks;
+  if (identity.state === 'exited' || isFound || !isElsewhere(identity)) return null;
+  return `process ${identity.processId} has ended, or is in a pid namespace that can't be seen from here: run offheap on the host, or by nsenter -t PID -p -m`;
 }
 
 /** The number of its parent as we know it; undefined where it is gone. */
 export function visibleParentId(pid: number): number | undefined {
   const parent = /^PPid:\s*(\d+)$/m.exec(statusText(pid))?.[1];
   return parent === undefined ? undefined : Number(parent);
+}
+
+let own: number | undefined;
+
+/** The inode in "pid:[4026531836]", as the channels have it; 0 where it can't be known. */
+function ownNamespace(): number {
+  own ??= Number(/\d+/.exec(readLink('/proc/self/ns/pid'))?.[0] ?? 0);
+  return own;
+}
+
+function readLink(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
 }
 
 let index: ReadonlyMap<string, number> = new Map();
@@ -37,10 +66,10 @@ function nestedProcesses(startTicks: number): ReadonlyMap<string, number> {
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;
     const pid = Number(name);
-    const own = ownNumber(statusText(pid));
-    const startTicks = own === undefined ? undefined : processStatus(pid)?.startTicks;
-    if (own === undefined || startTicks === undefined) continue;
-    const key = keyOf(own, startTicks);
+    const inside = ownNumber(statusText(pid));
+    const startTicks = inside === undefined ? undefined : processStatus(pid)?.startTicks;
+    if (inside === undefined || startTicks === undefined) continue;
+    const key = keyOf(inside, startTicks);
     // Two containers whose first processes began within the same clock tick: neither is anybody's for certain.
     found.set(key, found.has(key) ? Number.NaN : pid);
   }

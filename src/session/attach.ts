@@ -1,4 +1,5 @@
 import { checkDirectory, currentChannel, defaultDirectory } from '../drain/directory.js';
+import { whyUnseen } from '../drain/pid-namespaces.js';
 import { processStatus } from '../drain/process-identity.js';
 import { OffheapError } from '../wire/error.js';
 import { Family } from './family.js';
@@ -44,6 +45,8 @@ export async function attach(pid: number, options: AttachOptions = {}): Promise<
     throw error;
   }
   family.adopt(watched);
+  const unseen = entry.header === null ? null : whyUnseen(entry.header);
+  if (unseen !== null) watched.problem = unseen;
   // Whoever attached to a dead process reads what it left, and is told that it is over once they listen.
   watched.endIfGone();
   if (watched.ended) setImmediate(() => watched.announceEnd());

@@ -1,5 +1,5 @@
 import { type ChannelEntry, defaultDirectory, listChannels } from '../drain/directory.js';
-import { visibleParentId } from '../drain/pid-namespaces.js';
+import { visibleParentId, whyUnseen } from '../drain/pid-namespaces.js';
 
 /** A process that has a channel. */
 export interface ProcessEntry {
@@ -17,7 +17,7 @@ export interface ProcessEntry {
   channel: string;
   /** Who collects it now. */
   collectorPid: number | null;
-  /** Why the channel can't be read, else null. */
+  /** Why the channel can't be read, or who may live all the same can't be seen, else null. */
   problem: string | null;
 }
 
@@ -32,7 +32,7 @@ export function listProcesses(directory: string = defaultDirectory()): ProcessEn
       entry.header === null ? null : new Date(Number(entry.header.startUnixNs / 1_000_000n)).toISOString(),
     channel: entry.path,
     collectorPid: entry.header?.collectorProcessId || null,
-    problem: entry.error?.message ?? null,
+    problem: entry.error?.message ?? (entry.header === null ? null : whyUnseen(entry.header)),
   }));
 }
 

@@ -93,6 +93,8 @@ test('every header field', () => {
     heapWaits: 20,
     heapBeatNs: 78,
     pythonStacksCut: 79,
+    pidNamespace: 80,
+    labelsSet: 81,
     awaitedProcessId: 4321,
     heapNested: 21,
     heapWithoutLane: 22,

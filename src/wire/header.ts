@@ -77,6 +77,10 @@ export interface ChannelHeader {
   heapBeatNs: number;
   /** Captures whose Python frames could not be followed to their end. */
   pythonStacksCut: number;
+  /** Inode of /proc/self/ns/pid; 0 where unknown. */
+  pidNamespace: number;
+  /** Areas that the target has named in the kernel. */
+  labelsSet: number;
   /** Who launched the target to collect it; 0: nobody. */
   awaitedProcessId: number;
   /** Allocations and releases inside of another one's hook, by signal handlers: told one by one. */
@@ -165,6 +169,8 @@ export function decodeHeader(bytes: Uint8Array): ChannelHeader {
     heapWaits: view.u64('heap_waits'),
     heapBeatNs: view.u64('heap_beat_ns'),
     pythonStacksCut: view.u64('python_stacks_cut'),
+    pidNamespace: view.u64('pid_namespace'),
+    labelsSet: view.u64('labels_set'),
     awaitedProcessId: view.u32('awaited_process_id'),
     heapNested: view.u64('heap_nested'),
     heapWithoutLane: view.u64('heap_without_lane'),

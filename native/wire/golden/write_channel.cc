@@ -124,6 +124,8 @@ void describe_heap(Header* header) {
     header->awaited_process_id = 4321;
     header->heap_beat_ns = 78;
     header->python_stacks_cut = 79;
+    header->pid_namespace = 80;
+    header->labels_set = 81;
     header->lanes_used = 1;
     header->heap_events_lost = 19;
     header->heap_waits = 20;
