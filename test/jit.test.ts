@@ -1,9 +1,10 @@
 // The names of code that an engine makes while it runs, in the stacks of real engines.
 import { rmSync } from 'node:fs';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import type { Snapshot, SnapshotFrame } from '../src/report/schema.js';
 import { attach } from '../src/session/attach.js';
 import type { Session } from '../src/session/session.js';
+import { buildC } from './support/build.js';
 import { channelFolder, preloaded } from './support/offheap.js';
 import { TARGET_SOURCES } from './support/paths.js';
 import { Running } from './support/running.js';
@@ -67,3 +68,91 @@ test.each([
     expect(folded).toMatch(/;main;handle;fill;grow;[^\n]*;mmap 6[78]\d{6}$/m);
   },
 );
+
+/** test/targets/jit_code.c, which makes code and tells its names as it is told. */
+async function smallEngine() {
+  const { running, session } = await engine(buildC('jit_code'), []);
+  const tell = async (command: string) => {
+    running.write(`${command}\n`);
+    await running.line(/^done$/);
+  };
+  let bytes = 4 * MIB;
+  /** Maps below one of its functions; returns what then says by which frame that was. */
+  const map = async (how: 'call' | 'lost' = 'call') => {
+    bytes += 4096;
+    const mapped = bytes;
+    await tell(`${how} ${mapped}`);
+    return () => {
+      const snapshot = session.snapshot();
+      const stack = snapshot.stacks[snapshot.mappings.find((each) => each.bytes === mapped)!.stack] ?? [];
+      const at = stack.findIndex(({ function: name }) => name === 'map_block');
+      return { frame: stack[at + 1]!, stack, snapshot };
+    };
+  };
+  return { tell, map, session };
+}
+
+test('a name is good from when the engine tells it, for stacks of before and after', async () => {
+  const { tell, map } = await smallEngine();
+  await tell('tell 0 8 py::first:/srv/a.py');
+  const first = await map();
+  expect(first().frame).toMatchObject({ function: 'first', file: '/srv/a.py', language: 'python' });
+  await tell('tell 0 8 JS:*second file:///srv/b.mjs:7:1');
+  const second = await map();
+  expect(second().frame.function).toBe('second');
+  await tell('anew');
+  const still = await map();
+  expect(still().frame.function).toBe('second');
+  await tell('tell 0 8 Lapp/Third;::run');
+  const third = await map();
+  expect(third().frame).toMatchObject({ function: 'app.Third.run', language: 'java' });
+  expect(second().frame).toMatchObject({ function: 'second', file: '/srv/b.mjs', line: 7 });
+  expect(first().frame).toMatchObject({ function: 'first', language: 'python' });
+  // Frame pointers lead through code without unwind information, to the root.
+  expect(third().stack.map((frame) => frame.function)).toEqual(
+    expect.arrayContaining(['mmap', 'map_block', 'app.Third.run', 'main', '__libc_start_main', '_start']),
+  );
+});
+
+test('in a perf map with nonsense and overlaps the last word counts; what has no name is counted, and why', async () => {
+  const { tell, map } = await smallEngine();
+  const nameless = await map();
+  expect(nameless().frame).toMatchObject({ module: '[anon]', function: null, unnamed: 'generatedCode' });
+  const before = nameless().snapshot.completeness.unnamedFramesBy.generatedCode;
+  await tell('raw no line of a perf map');
+  await tell('raw ffffffffffffffff 10 beyond');
+  await tell('raw 1000 0 empty');
+  expect(nameless().snapshot.completeness.degraded).toContain(
+    '3 entries of the perf map or jitdump make no sense',
+  );
+  await tell('tell 0 1000 JS:~whole page.js:1:1');
+  await tell('tell 4 4 JS:~end page.js:2:1');
+  const overlapping = await map();
+  expect(overlapping().frame.function).toBe('end');
+  const { completeness } = overlapping().snapshot;
+  expect(completeness.unnamedFramesBy.generatedCode ?? 0).toBe(before! - 1);
+});
+
+test('code that hides its caller ends the stack, which is counted', async () => {
+  const { tell, map } = await smallEngine();
+  await tell('tell 100 10 JS:*lost lost.js:1:1');
+  const truncated = await map('lost');
+  const { frame, stack } = truncated();
+  expect(frame.function).toBe('lost');
+  expect(stack.at(-1)).toBe(frame);
+  // Counts are read every now and then.
+  await vi.waitFor(
+    () => expect(truncated().snapshot.completeness.truncatedStacks).toBeGreaterThan(0),
+    10_000,
+  );
+});
+
+test('each process has a perf map of its own', async () => {
+  const one = await smallEngine();
+  const other = await smallEngine();
+  await one.tell('tell 0 8 JS:*one app.js:1:1');
+  await other.tell('tell 0 8 JS:*other app.js:1:1');
+  const ofOne = await one.map();
+  const ofOther = await other.map();
+  expect([ofOne().frame.function, ofOther().frame.function]).toEqual(['one', 'other']);
+});

@@ -5,10 +5,16 @@ import { describeFrames, type Frame } from '../symbolize/frame.js';
 import { SourceLines } from '../symbolize/lines/source-lines.js';
 import type { Symbolizer } from '../symbolize/symbols.js';
 import { type Described, DescribedFrames } from './described-frames.js';
+import { madeCode, madeCodeHasChanged } from './made-code.js';
 import type { ProcessRecording } from './recording.js';
+import { StackVariants } from './stack-variants.js';
 
-/** Numbers of stacks in snapshots: a node of the process's own tree, or of the tree of a process it was forked from. */
+/**
+ * Numbers of stacks in snapshots: a node of the process's own tree, or of the tree of a process it was forked from; and which
+ * of its variants, where its code has changed.
+ */
 const ANCESTOR_STEP = 2 ** 32;
+const VARIANT_STEP = 2 ** 48;
 
 export function stackNumber(node: number, ancestor: number): number {
   return node === 0 ? 0 : node + ancestor * ANCESTOR_STEP;
@@ -21,12 +27,18 @@ export interface StacksWithLines {
   problems: string[];
 }
 
+/** By stack node, as it is with one version of what engines have told. */
+interface ChangingCode {
+  version: number;
+  byNode: Map<number, readonly number[]>;
+}
+
 function nodeOf(stackNumber: number): number {
   return stackNumber % ANCESTOR_STEP;
 }
 
 function ancestorOf(stackNumber: number): number {
-  return Math.floor(stackNumber / ANCESTOR_STEP);
+  return Math.floor((stackNumber % VARIANT_STEP) / ANCESTOR_STEP);
 }
 
 /** What the addresses of a recording's stacks mean. */
@@ -35,6 +47,8 @@ export class CodeMap {
   readonly #symbolizer: Symbolizer;
   readonly #lines: SourceLines;
   readonly #frames = new WeakMap<ProcessRecording, DescribedFrames>();
+  readonly #variants = new StackVariants();
+  readonly #changing = new WeakMap<ProcessRecording, ChangingCode>();
 
   constructor(recording: ProcessRecording, symbolizer: Symbolizer, lines = new SourceLines()) {
     this.#recording = recording;
@@ -57,17 +71,31 @@ export class CodeMap {
     }
   }
 
+  /** The number of a stack as it was at a time, in nanoseconds since the start of the process that captured it. */
+  numberAt(node: number, ancestor: number, timeNs: number): number {
+    const number = stackNumber(node, ancestor);
+    const recording = this.#recordingOf(ancestor);
+    if (recording === undefined || recording.jit.isEmpty || number >= VARIANT_STEP) return number;
+    const changing = this.#changingCode(recording, node);
+    if (changing.length === 0) return number;
+    const variantAt = (time: number) => {
+      const key = changing.map((address) => JSON.stringify(madeCode(recording, address, time))).join();
+      return this.#variants.intern(number, { key, timeNs: time });
+    };
+    // The first variant is the one that the stack's own number stands for.
+    variantAt(Math.min(recording.nodeTimes.of(node), recording.nowNs));
+    return number + variantAt(timeNs) * VARIANT_STEP;
+  }
+
   /** A stack for reports, leaf first, with the lines of source that are known so far. */
   frames(number: number): Frame[] {
     const recording = this.#recordingOf(ancestorOf(number));
     if (recording === undefined) return [];
-    const described = this.#described(recording);
     const { version } = this.#lines;
+    const describe = this.#describer(recording, number, version);
     return recording.drain.stacks
       .frames(nodeOf(number))
-      .flatMap((frame) =>
-        described.of(frame, version, () => this.#describe(recording, frame, moduleOf(recording, frame))),
-      );
+      .flatMap((frame) => describe(frame, moduleOf(recording, frame)));
   }
 
   /** Stacks with the lines of source of their frames, which are looked up now; and what was in the way. */
@@ -92,11 +120,8 @@ export class CodeMap {
         stacks.map(({ number, frames }) => {
           const recording = this.#recordingOf(ancestorOf(number));
           if (recording === undefined) return [number, []];
-          const described = this.#described(recording);
-          const each = frames.flatMap(({ frame, module }) =>
-            described.of(frame, version, () => this.#describe(recording, frame, module)),
-          );
-          return [number, each];
+          const describe = this.#describer(recording, number, version);
+          return [number, frames.flatMap(({ frame, module }) => describe(frame, module))];
         }),
       ),
       problems: [...paths]
@@ -119,11 +144,42 @@ export class CodeMap {
     return recording;
   }
 
-  #describe(recording: ProcessRecording, frame: StackFrame, module: Module | null): Described {
+  /** Addresses of a stack at which different code has stood. */
+  #changingCode(recording: ProcessRecording, node: number): readonly number[] {
+    let known = this.#changing.get(recording);
+    if (known?.version !== recording.jit.version) {
+      known = { version: recording.jit.version, byNode: new Map() };
+      this.#changing.set(recording, known);
+    }
+    let addresses = known.byNode.get(node);
+    if (addresses === undefined) {
+      const frames = recording.drain.stacks.frames(node);
+      addresses = frames.map(inCode).filter((address) => madeCodeHasChanged(recording, address));
+      known.byNode.set(node, addresses);
+    }
+    return addresses;
+  }
+
+  /** What describes the frames of one stack. */
+  #describer(recording: ProcessRecording, number: number, linesVersion: number) {
+    const described = this.#described(recording);
+    const variant = Math.floor(number / VARIANT_STEP);
+    const timeNs =
+      this.#variants.timeNs(number % VARIANT_STEP, variant) ?? recording.nodeTimes.of(nodeOf(number));
+    return (frame: StackFrame, module: Module | null): readonly Frame[] =>
+      described.of(frame, linesVersion, () => this.#describe(recording, frame, module, timeNs));
+  }
+
+  #describe(
+    recording: ProcessRecording,
+    frame: StackFrame,
+    module: Module | null,
+    timeNs: number,
+  ): Described {
     const { address, exact } = frame;
     const frames = describeFrames(this.#symbolizer, this.#lines, module, address, exact);
     if (frames.length === 1 && frames[0]!.function === null) {
-      const made = recording.jit.describe(inCode(frame), Number.POSITIVE_INFINITY);
+      const made = madeCode(recording, inCode(frame), timeNs);
       // Other code may come to stand there.
       const { unnamed: _, ...place } = frames[0]!;
       if (made !== null) return { frames: [{ ...place, ...made }], isKnown: false };

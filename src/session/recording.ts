@@ -12,6 +12,7 @@ import type { MappingEvent } from '../wire/event.js';
 import type { ChannelHeader } from '../wire/header.js';
 import { type Checkpoint, CheckpointFile } from './checkpoint-file.js';
 import { ModuleLog } from './module-log.js';
+import { NodeTimes } from './node-times.js';
 
 /** A process as it was when it forked: what its child starts from. */
 interface ForkPoint {
@@ -41,6 +42,7 @@ export class ProcessRecording implements DrainHandler {
   readonly drain: Drain;
   readonly modules: ModuleTable;
   readonly jit: JitCode;
+  readonly nodeTimes = new NodeTimes();
   /** The recording that this one continues after a fork, for stacks from before it. */
   readonly parent: ProcessRecording | undefined;
   /** Events were lost since the ledger was last brought in line with the kernel. */
@@ -81,7 +83,7 @@ export class ProcessRecording implements DrainHandler {
       sight: new ProcessSight({ pid, startTicks, channelPath: path }),
       startMonotonicNs,
       startUnixMs: Number(header.startUnixNs / 1_000_000n),
-      nowNs: () => clock().monotonicNs - startMonotonicNs,
+      nowNs: () => this.nowNs,
     });
     this.#moduleLog = new ModuleLog(this.modules);
     this.#checkpointFile = new CheckpointFile(path);
@@ -103,6 +105,11 @@ export class ProcessRecording implements DrainHandler {
 
   get header(): ChannelHeader {
     return this.drain.header;
+  }
+
+  /** Nanoseconds since the process's start. */
+  get nowNs(): number {
+    return clock().monotonicNs - this.header.startMonotonicNs;
   }
 
   get path(): string {
@@ -166,6 +173,7 @@ export class ProcessRecording implements DrainHandler {
 
   /** Learns the names of the code that was made since the last time. */
   followJit(): void {
+    this.nodeTimes.note(this.header.nodesUsed, this.nowNs);
     this.jit.refresh(this.modules.current.flatMap(({ path }) => path ?? []));
   }
 

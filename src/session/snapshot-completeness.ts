@@ -33,13 +33,14 @@ export function completenessOf({
   observerEffects,
   stacks,
 }: CompletenessSources): Completeness {
+  const unnamed = unnamedFrames(stacks);
   const events = {
     heapEvents: heap?.events ?? 0,
     heapEventsLost: heap?.lost ?? 0,
     unexplainedBytes,
     gaps: [...gaps],
     observerEffects: [...observerEffects],
-    ...unnamedFrames(stacks),
+    ...unnamed,
   };
   if (recording === undefined) return { ...events, ...NOTHING_RECORDED, degraded: [...problems] };
   const { header, drain } = recording;
@@ -55,6 +56,8 @@ export function completenessOf({
     degraded: [
       ...problems,
       ...ledgerReasons(recording),
+      // Where all code has its name, it does not matter that a perf map makes no sense in places.
+      ...(unnamed.unnamedFramesBy.generatedCode === undefined ? [] : recording.jit.problems),
       ...(heap === undefined ? [] : heapReasons(heap)),
       ...header.degraded,
     ],

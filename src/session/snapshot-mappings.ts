@@ -5,7 +5,7 @@ import type { LiveRange } from '../ledger/live-range.js';
 import type { SnapshotMapping, SnapshotOwner } from '../report/schema.js';
 import { OffheapError } from '../wire/error.js';
 import type { Attributions } from './attributions.js';
-import { stackNumber } from './code-map.js';
+import { type CodeMap, stackNumber } from './code-map.js';
 import { differencesFromKernel, followStacks } from './in-step.js';
 import type { ProcessFacts } from './process-facts.js';
 import type { ProcessRecording } from './recording.js';
@@ -27,7 +27,13 @@ export function listMappings(
     facts,
     attributions,
     residency,
-  }: { facts: ProcessFacts; attributions: Attributions; residency: ResidencySampler },
+    code,
+  }: {
+    facts: ProcessFacts;
+    attributions: Attributions;
+    residency: ResidencySampler;
+    code: CodeMap | undefined;
+  },
 ): AttributedMapping[] {
   const mappings: AttributedMapping[] = [];
   const startMs = facts.startedAt.getTime();
@@ -46,7 +52,7 @@ export function listMappings(
       enclosing: attribution.enclosing,
       threadId: origin.threadId,
       mappedAt: new Date(startMs + origin.timeNs / 1e6).toISOString(),
-      stack: stackNumber(stack, ancestor),
+      stack: code?.numberAt(stack, ancestor, origin.timeNs) ?? stackNumber(stack, ancestor),
       reserved: isReservation(range),
       attribution,
     });

@@ -39,7 +39,7 @@ export function buildSnapshot(sources: SnapshotSources): Snapshot {
   const mappings =
     recording === undefined || attributions === undefined
       ? []
-      : listMappings(recording, { facts, attributions, residency });
+      : listMappings(recording, { facts, attributions, residency, code: sources.code });
   mappings.push(...missing.map((range) => unexplainedMapping(facts, range)));
   const owners = sumByOwner(mappings, sources.bytesPerMinute);
   const unexplained = mappings.filter(({ kind }) => kind === 'unexplained');

@@ -118,8 +118,8 @@ export class CodeStore {
     return false;
   }
 
-  start(piece: number): number {
-    return this.#starts[piece]!;
+  timeNs(piece: number): number {
+    return this.#times[piece]!;
   }
 
   detail(piece: number): number {

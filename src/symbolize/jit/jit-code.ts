@@ -6,7 +6,7 @@ import { PerfMapLines } from './perf-map.js';
 import type { ProcessSight } from './process-sight.js';
 
 export interface JitCodeOptions extends CodeStoreLimits {
-  sight: ProcessSight;
+  sight: Pick<ProcessSight, 'ownPid' | 'isOwner' | 'pathOf'>;
   /** When the process began: by CLOCK_MONOTONIC, and in milliseconds since 1970. */
   startMonotonicNs: number;
   startUnixMs: number;
@@ -92,6 +92,12 @@ export class JitCode {
     const name = this.#nameOf(piece);
     const position = this.#positionOf(piece, address);
     return position === null ? name : { ...name, ...position };
+  }
+
+  /** As `describe`, but nothing that came to stand there later. */
+  describeBefore(address: number, timeNs: number): CodeName | null {
+    const piece = this.#store.find(address, timeNs);
+    return piece >= 0 && this.#store.timeNs(piece) <= timeNs ? this.describe(address, timeNs) : null;
   }
 
   /** Whether the time matters for what is at `address`. */
