@@ -1,11 +1,13 @@
 // The names of code that an engine makes while it runs, in the stacks of real engines.
+import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import type { Snapshot, SnapshotFrame } from '../src/report/schema.js';
 import { attach } from '../src/session/attach.js';
 import type { Session } from '../src/session/session.js';
-import { buildC } from './support/build.js';
-import { channelFolder, preloaded } from './support/offheap.js';
+import { buildC, buildJava } from './support/build.js';
+import { needs } from './support/needs.js';
+import { channelFolder, preloaded, scratchFolder } from './support/offheap.js';
 import { TARGET_SOURCES } from './support/paths.js';
 import { Running } from './support/running.js';
 
@@ -17,11 +19,16 @@ interface Engine {
 }
 
 /** Runs an engine under the shim until it says READY, and attaches to it. Its perf map is gone after the test. */
-async function engine(command: string, args: readonly string[]): Promise<Engine> {
+async function engine(
+  command: string,
+  args: readonly string[],
+  { cwd, onReady }: { cwd?: string; onReady?: (pid: string) => void } = {},
+): Promise<Engine> {
   const dir = channelFolder();
-  const running = new Running(command, args, { env: preloaded(dir) });
-  const [, pid] = await running.line(/^READY (\d+)$/);
+  const running = new Running(command, args, { env: preloaded(dir), ...(cwd === undefined ? {} : { cwd }) });
+  const [, pid = ''] = await running.line(/^READY (\d+)$/);
   onTestFinished(() => rmSync(`/tmp/perf-${pid}.map`, { force: true }));
+  onReady?.(pid);
   const session = await attach(Number(pid), { dir });
   onTestFinished(() => session.close());
   return { running, session };
@@ -68,6 +75,62 @@ test.each([
     expect(folded).toMatch(/;main;handle;fill;grow;[^\n]*;mmap 6[78]\d{6}$/m);
   },
 );
+
+test('Node’s jitdump: the lines at which compiled functions call, not where they begin', async () => {
+  const flags = ['--perf-prof', '--interpreted-frames-native-stack', '--no-turbo-inlining'];
+  const { session } = await engine(process.execPath, [...flags, NODE_TARGET, '30000'], {
+    cwd: scratchFolder(),
+  });
+  const stack = stackOf(session.snapshot(), 64 * MIB);
+  expect(said(stack, 'javascript').filter((each) => !each.includes(' node:'))).toEqual([
+    `grow ${NODE_TARGET}:7`,
+    `fill ${NODE_TARGET}:12`,
+    `handle ${NODE_TARGET}:17`,
+    `main ${NODE_TARGET}:24`,
+    `(top level) ${NODE_TARGET}:1`,
+  ]);
+});
+
+test('Java: compiled methods by a perf map, between those of the virtual machine', async (context) => {
+  needs(context, 'java');
+  const alone = ['grow', 'fill', 'main'].map((name) => `-XX:CompileCommand=dontinline,JitMemory::${name}`);
+  const flags = [
+    '-XX:+PreserveFramePointer',
+    '-Xbatch',
+    '-XX:TieredStopAtLevel=1',
+    '-XX:CompileCommand=quiet',
+  ];
+  const { running, session } = await engine(
+    'java',
+    [...flags, ...alone, '-cp', buildJava('JitMemory'), 'JitMemory'],
+    { onReady: (pid) => void execFileSync('jcmd', [pid, 'Compiler.perfmap']) },
+  );
+  running.write('\n');
+  await running.line(/^done$/);
+  const stack = stackOf(session.snapshot(), 64 * MIB);
+  const from = stack.findIndex(({ function: name }) => name === 'Unsafe_AllocateMemory0');
+  const functions = stack.map((frame) => frame.function);
+  expect(functions.at(0)).toBe('mmap');
+  expect(functions.slice(from, from + 13)).toEqual([
+    'Unsafe_AllocateMemory0',
+    'jdk.internal.misc.Unsafe.allocateMemory0',
+    'jdk.internal.misc.Unsafe.allocateMemory',
+    'java.nio.DirectByteBuffer.<init>',
+    'JitMemory.grow',
+    'JitMemory.fill',
+    // That of main.
+    'Interpreter',
+    'StubRoutines (1)',
+    'JavaCalls::call_helper',
+    'jni_invoke_static',
+    'jni_CallStaticVoidMethod',
+    'JavaMain',
+    'ThreadJavaMain',
+  ]);
+  // The thread's start, of which a stripped libc doesn't tell the name.
+  expect(stack.slice(from + 13).map(({ module }) => module)).toEqual(['libc.so.6', 'libc.so.6']);
+  expect(stack.slice(from + 1, from + 6).map(({ language }) => language)).toEqual(Array(5).fill('java'));
+});
 
 /** test/targets/jit_code.c, which makes code and tells its names as it is told. */
 async function smallEngine() {

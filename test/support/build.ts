@@ -93,7 +93,7 @@ export function buildRust(name = 'churn', { flags = [] as string[] } = {}): stri
 }
 
 /** Compiles `test/targets/Churn.java`; returns the class path for `java -cp PATH Churn`. */
-export function buildJava(): string {
-  const file = source('Churn.java');
-  return make(build('java-churn'), [file], (into) => ['javac', ['-d', into, file]]);
+export function buildJava(name = 'Churn'): string {
+  const file = source(`${name}.java`);
+  return make(build(`java-${name.toLowerCase()}`), [file], (into) => ['javac', ['-d', into, file]]);
 }
