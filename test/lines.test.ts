@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { basename, join, relative, resolve } from 'node:path';
+import { basename, join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Snapshot, SnapshotFrame } from '../src/report/schema.js';
 import { buildCxx, buildRust } from './support/build.js';
 import { needs } from './support/needs.js';
 import { channelFolder, offheap, snapshotOf, startOffheap } from './support/offheap.js';
-import { ROOT, TARGET_SOURCES } from './support/paths.js';
+import { TARGET_SOURCES } from './support/paths.js';
 
 const MAPPED_BYTES = 3 << 20;
 
@@ -31,7 +31,7 @@ const brief = ({ function: name, file, line, inlined }: SnapshotFrame) => ({ nam
 
 /** What frames of a source should say; its lines are those that end in "at: NAME". */
 function expectedFrames(file: string, rows: [name: string, place: string, inlined: boolean][]) {
-  const lines = readFileSync(resolve(ROOT, file), 'utf8').split('\n');
+  const lines = readFileSync(file, 'utf8').split('\n');
   const lineOf = (place: string) => 1 + lines.findIndex((line) => line.endsWith(` at: ${place}`));
   return rows.map(([name, place, inlined]) => ({ name, file, line: lineOf(place), inlined }));
 }
@@ -62,7 +62,7 @@ test('Rust: generic functions that were inlined, down to main', async (context) 
   needs(context, 'libbacktrace', 'rust');
   const snapshot = await snapshotWhileReady(buildRust('inlined', { flags: ['-g'] }));
   const own = stackOf(snapshot).filter(({ module }) => module === 'rust-inlined');
-  const source = relative(ROOT, join(TARGET_SOURCES, 'rust', 'inlined.rs'));
+  const source = join(TARGET_SOURCES, 'rust', 'inlined.rs');
   expect(own.slice(0, 4).map(brief)).toEqual(
     expectedFrames(source, [
       ['inlined::Pool<T>::grow', 'grow', true],

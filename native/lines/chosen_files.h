@@ -19,6 +19,7 @@ class ChosenFile {
     // Empty on success, else why not. `identity` is "device:inode:bytes:modified in ns".
     std::string open(const std::string& path, const std::string& identity);
     bool is_open() const { return descriptor_ >= 0; }
+    int descriptor() const { return descriptor_; }
     int duplicate() const;
 
   private:

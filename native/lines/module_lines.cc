@@ -16,8 +16,25 @@ void ModuleLines::find(uint64_t file_address, std::vector<SourceFrame>& frames) 
     if (state_ == nullptr) state_ = backtrace_create_state(name_.c_str(), 0, on_error, this);
     if (state_ == nullptr) return;
     frames_ = &frames;
-    most_frames_ = frames.size() + kDeepestInlining;
+    const size_t first = frames.size();
+    most_frames_ = first + kDeepestInlining;
     backtrace_pcinfo(state_, file_address, on_frame, on_error, this);
+    for (size_t i = first; i < frames.size(); ++i) complete(file_address, frames[i]);
+}
+
+void ModuleLines::complete(uint64_t file_address, SourceFrame& frame) {
+    if (frame.file == nullptr || frame.file[0] == '/') return;
+    if (folders_ == nullptr) {
+        sections_ = std::make_unique<Sections>(module_.descriptor(), state_);
+        folders_ = std::make_unique<UnitFolders>(*sections_);
+    }
+    const std::string_view folder = folders_->folder_of(file_address);
+    const std::string_view name = frame.file;
+    // A folder that is relative itself may have been put before it already.
+    if (folder.empty() || (name.starts_with(folder) && name.substr(folder.size()).starts_with('/'))) return;
+    std::string& whole = whole_names_[{folder.data(), frame.file}];
+    if (whole.empty()) whole = std::string(folder).append("/").append(name);
+    frame.file = whole.c_str();
 }
 
 int ModuleLines::on_frame(void* self, uintptr_t, const char* file, int line, const char* function) {

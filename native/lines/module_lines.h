@@ -4,10 +4,15 @@
 
 #include <stdint.h>
 
+#include <map>
+#include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "native/lines/chosen_files.h"
+#include "native/lines/unit_folders.h"
 
 struct backtrace_state;
 
@@ -39,6 +44,7 @@ class ModuleLines {
   private:
     static int on_frame(void* self, uintptr_t address, const char* file, int line, const char* function);
     static void on_error(void* self, const char* message, int number);
+    void complete(uint64_t file_address, SourceFrame& frame);
 
     const std::string name_;
     const std::string alternate_name_;
@@ -48,6 +54,11 @@ class ModuleLines {
     std::vector<SourceFrame>* frames_ = nullptr;
     size_t most_frames_ = 0;
     std::string problem_;
+    // Read when the first relative name comes.
+    std::unique_ptr<Sections> sections_;
+    std::unique_ptr<UnitFolders> folders_;
+    // By folder and name.
+    std::map<std::pair<const char*, const char*>, std::string> whole_names_;
 };
 
 }  // namespace offheap::lines

@@ -167,6 +167,26 @@ describe('the debug information of a program', () => {
     });
   });
 
+  it('names files by the folder in which they were compiled, by old DWARF and new', async () => {
+    for (const version of [3, 4, 5]) {
+      inFolder();
+      mkdirSync(join(folder, 'sub'));
+      writeFileSync(join(folder, 'sub', 'shared.h'), 'inline int shared(int x) { return x + 40; }\n');
+      writeFileSync(join(folder, 'whole.cc'), `#include "sub/shared.h"\n${SOURCE}`);
+      run('c++', `-gdwarf-${version}`, '-O0', '-ffunction-sections', '-o', 'whole', 'whole.cc');
+      const listing = run('nm', 'whole');
+      const address = Number.parseInt(/^([0-9a-f]+) . _Z6sharedi$/m.exec(listing)![1]!, 16);
+      const lines = new SourceLines();
+      onTestFinished(() => lines.close());
+      const module = moduleOf(join(folder, 'whole'));
+      lines.want(module, address);
+      await lines.settled();
+      expect(lines.chain(module, address)).toEqual([
+        { rawFunction: '_Z6sharedi', file: join(folder, 'sub', 'shared.h'), line: 1 },
+      ]);
+    }
+  });
+
   it('is not there', async () => {
     inFolder();
     const program = compile('program', '-g0');
