@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -11,5 +12,7 @@ export default defineConfig({
     retry: 1,
     reporters: ['default', 'json'],
     outputFile: { json: 'build/vitest.json' },
+    // Tests leave the user's own cache alone.
+    env: { XDG_CACHE_HOME: resolve('build/cache') },
   },
 });

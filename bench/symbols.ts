@@ -3,7 +3,7 @@ import { BoundedFile } from '../src/modules/bounded-file.js';
 import { ElfFile } from '../src/modules/elf.js';
 import { PF_X, PT_LOAD } from '../src/modules/elf-headers.js';
 import type { Module } from '../src/modules/table.js';
-import { SymbolTable } from '../src/symbolize/symbol-table.js';
+import { readSymbolTable } from '../src/symbolize/symbol-reader.js';
 import { Symbolizer } from '../src/symbolize/symbols.js';
 
 const LOOKUPS = 10_000;
@@ -17,9 +17,11 @@ function measure<T>(what: string, action: () => T): T {
 }
 
 const elf = measure('headers, build-id, SONAME', () => new ElfFile(new BoundedFile(path)));
-const table = measure('symbol table, cold', () => new SymbolTable(elf));
-measure('symbol table, warm', () => new SymbolTable(elf));
-console.log(`${path}: ${(elf.file.bytes / 1e6).toFixed(1)} MB, ${table.count} functions of .${table.kind}`);
+const table = measure('symbol table, cold', () => readSymbolTable(elf));
+measure('symbol table, warm', () => readSymbolTable(elf));
+console.log(
+  `${path}: ${(elf.file.bytes / 1e6).toFixed(1)} MB, ${table.count} functions, ${table.named} with a name`,
+);
 console.log(`kept in memory: ${(table.memoryBytes / 1e6).toFixed(1)} MB`);
 
 const code = elf.segments.find(({ type, flags }) => type === PT_LOAD && (flags & PF_X) !== 0)!;

@@ -1,9 +1,10 @@
 // What `require('offheap.node')` gives: layout(), Channel, Heap, residency(), pageBytes(), mappings(),
-// glibcHeaps(), pythonArenas(), clock().
+// glibcHeaps(), pythonArenas(), functionIndex(), clock().
 #include <napi.h>
 
 #include "native/addon/channel_object.h"
 #include "native/addon/clock.h"
+#include "native/addon/function_index_object.h"
 #include "native/addon/glibc_heap_object.h"
 #include "native/addon/heap_object.h"
 #include "native/addon/kernel_view.h"
@@ -32,6 +33,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
     exports.Set("mappings", Napi::Function::New(env, mappings, "mappings"));
     exports.Set("glibcHeaps", Napi::Function::New(env, glibc_heaps, "glibcHeaps"));
     exports.Set("pythonArenas", Napi::Function::New(env, python_arenas, "pythonArenas"));
+    exports.Set("functionIndex", Napi::Function::New(env, function_index, "functionIndex"));
     exports.Set("clock", Napi::Function::New(env, clock, "clock"));
     return exports;
 }

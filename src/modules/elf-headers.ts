@@ -4,6 +4,7 @@ import type { ByteSource } from './byte-source.js';
 export const PT_LOAD = 1;
 export const PT_DYNAMIC = 2;
 export const PT_NOTE = 4;
+export const PT_GNU_EH_FRAME = 0x6474e550;
 export const PF_X = 1;
 export const PF_W = 2;
 export const PAGE_BYTES = 4096;

@@ -11,6 +11,7 @@ export const SHF_EXECINSTR = 4;
 const ENTRY_BYTES = 64;
 const MOST_SECTIONS = 65535;
 const MOST_NAME_BYTES = 4 << 20;
+const LONGEST_NAME = 64;
 
 /** One section header; sizes in bytes, `offset` in the file, `address` virtual. */
 export interface ElfSection {
@@ -61,6 +62,8 @@ export function readSections(file: ByteSource, headers: SectionHeaders): ElfSect
 
 /** No section that is asked for has a longer name; the limit keeps one huge name from being copied for each section. */
 function textAt(names: Buffer, offset: number): string {
-  const end = names.subarray(offset, offset + 64).indexOf(0);
-  return end < 0 ? '' : names.toString('latin1', offset, offset + end);
+  const most = Math.min(names.length, offset + LONGEST_NAME);
+  let end = offset;
+  while (end < most && names[end] !== 0) end++;
+  return end < most ? names.toString('latin1', offset, end) : '';
 }

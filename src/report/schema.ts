@@ -22,6 +22,8 @@ export interface SnapshotFrame {
   fileAddress: string;
   /** Why `function` is null; absent where it isn't. */
   unnamed?: UnnamedReason;
+  /** Where the function without a name begins in the module's file, hexadecimal; absent where that isn't known. */
+  functionAddress?: string;
 }
 
 export interface SnapshotOwner {

@@ -20,9 +20,9 @@ export function accessibleBytes({ bytes, reservedBytes }: { bytes: number; reser
   return bytes - reservedBytes;
 }
 
-/** "ucs_mpool_grow (libucs.so.0)", "handle (app.mjs:12)"; the file address stands in for a function without a name. */
+/** "ucs_mpool_grow (libucs.so.0)", "handle (app.mjs:12)"; where a function without a name begins stands in for it. */
 export function frameName(frame: SnapshotFrame): string {
-  const name = frame.function ?? frame.fileAddress;
+  const name = frame.function ?? frame.functionAddress ?? frame.fileAddress;
   return `${name} (${sourcePlace(frame) ?? frame.module})`;
 }
 

@@ -181,7 +181,7 @@ export class CodeMap {
     if (frames.length === 1 && frames[0]!.function === null) {
       const made = madeCode(recording, inCode(frame), timeNs);
       // Other code may come to stand there.
-      const { unnamed: _, ...place } = frames[0]!;
+      const { unnamed: _, functionAddress: __, ...place } = frames[0]!;
       if (made !== null) return { frames: [{ ...place, ...made }], isKnown: false };
       if (module?.elf === null) return { frames, isKnown: false };
     }

@@ -4,6 +4,7 @@ import { visibleParentId, visibleProcessId } from '../drain/pid-namespaces.js';
 import { liveness } from '../drain/process-identity.js';
 import { ElfStore } from '../modules/elf-store.js';
 import { SourceLines } from '../symbolize/lines/source-lines.js';
+import { SymbolCache } from '../symbolize/symbol-cache.js';
 import { Symbolizer } from '../symbolize/symbols.js';
 import { Channel } from '../wire/channel.js';
 import { OffheapError } from '../wire/error.js';
@@ -48,7 +49,7 @@ export class Family {
   readonly #recordings = new Map<string, ProcessRecording>();
   readonly #seen = new Set<string>();
   readonly #elfStore = new ElfStore();
-  readonly #symbolizer = new Symbolizer();
+  readonly #symbolizer = new Symbolizer({ cache: SymbolCache.ofUser() });
   readonly #lines = new SourceLines();
   #timer: NodeJS.Timeout | undefined;
 

@@ -11,6 +11,7 @@ import type {
 } from '../report/schema.js';
 import { stackSites } from '../report/stacks.js';
 import { SourceLines } from '../symbolize/lines/source-lines.js';
+import { SymbolCache } from '../symbolize/symbol-cache.js';
 import { Symbolizer } from '../symbolize/symbols.js';
 import { OffheapError } from '../wire/error.js';
 import { accountOf, accountOfEnded } from './account.js';
@@ -75,7 +76,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     this.#goesOn = options.goesOn ?? (() => false);
     this.#programs = new Programs(facts, {
       recording: options,
-      symbolizer: options.symbolizer ?? new Symbolizer(),
+      symbolizer: options.symbolizer ?? new Symbolizer({ cache: SymbolCache.ofUser() }),
       lines: options.lines ?? new SourceLines(),
       onGap: (reason) => void this.emit('gap', { reason, bytes: 0 }),
     });

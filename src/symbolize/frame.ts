@@ -21,6 +21,8 @@ export interface Frame {
   fileAddress: string;
   /** Why `function` is null; absent where it isn't. */
   unnamed?: UnnamedReason;
+  /** Where the function without a name begins in the module's file, hexadecimal; absent where that isn't known. */
+  functionAddress?: string;
 }
 
 const UNKNOWN_MODULE = '[unknown]';
@@ -46,8 +48,13 @@ export function describeFrame(
     language: 'native',
     address: hexadecimal(address),
     fileAddress: hexadecimal(module ? fileAddress(module, address) : address),
-    ...(unnamed === null ? {} : { unnamed }),
+    ...(unnamed === null ? {} : { unnamed, ...beginning(symbolizer, module, address, exact) }),
   };
+}
+
+function beginning(symbolizer: Symbolizer, module: Module | null, address: number, exact: boolean) {
+  const begin = module && symbolizer.functionAddress(module, address, exact);
+  return begin === null ? {} : { functionAddress: hexadecimal(begin) };
 }
 
 /**
@@ -64,14 +71,17 @@ export function describeFrames(
   const frame = describeFrame(symbolizer, module, address, exact);
   const chain = module === null ? undefined : lines.chain(module, exact ? address : address - 1);
   if (chain === undefined || chain.length === 0) return [frame];
-  const { unnamed, ...place } = frame;
+  const { unnamed, functionAddress, ...place } = frame;
+  const why = {
+    ...(unnamed === undefined ? {} : { unnamed }),
+    ...(functionAddress === undefined ? {} : { functionAddress }),
+  };
   return withoutSplit(chain, frame.function).map(({ rawFunction, file, line }, index, { length }) => {
     const inlined = index < length - 1;
     const named = rawFunction === null ? null : displayName(rawFunction);
     // The symbol table's name for the function as a whole: it was shown before the lines were known.
     const name = inlined ? named : (frame.function ?? named);
-    const why = name === null && unnamed !== undefined ? { unnamed } : {};
-    return { ...place, file, line, inlined, function: name, ...why };
+    return { ...place, file, line, inlined, function: name, ...(name === null ? why : {}) };
   });
 }
 

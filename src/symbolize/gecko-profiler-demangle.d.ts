@@ -3,17 +3,3 @@ declare module 'gecko-profiler-demangle/index_bg.js' {
   export function __wbg_set_wasm(exports: unknown): void;
   export function demangle_any(name: string): string;
 }
-
-/** The part of the WebAssembly API that is used; Node's types leave it to the browser's. */
-declare namespace WebAssembly {
-  class Module {
-    constructor(bytes: Uint8Array);
-  }
-  class Instance {
-    constructor(module: Module, imports: object);
-    readonly exports: object;
-  }
-  interface Memory {
-    grow(pages: number): number;
-  }
-}

@@ -1,147 +1,133 @@
 import { ElfError } from '../modules/bounded-file.js';
 import type { ElfFile } from '../modules/elf.js';
-import { PF_X, PT_LOAD } from '../modules/elf-headers.js';
-import { SYMBOL_BYTES, type SymbolSource } from './symbol-source.js';
+import { PF_X, PT_GNU_EH_FRAME, PT_LOAD } from '../modules/elf-headers.js';
+import { SHT_NOBITS } from '../modules/elf-sections.js';
+import { type FunctionSources, functionIndex } from '../wire/addon.js';
+import { miniDebugInfo } from './mini-debug-info.js';
+import { dynamicTable, fullTable, type SymbolSource } from './symbol-source.js';
+import { SymbolTable } from './symbol-table.js';
 
-const STT_FUNC = 2;
-const STT_GNU_IFUNC = 10;
-const STB_LOCAL = 0;
-const SHN_UNDEF = 0;
-const MOST_TABLE_BYTES = 512 << 20;
-const UNDERSCORE = 0x5f;
-const LONGEST_COMPARED = 1024;
-
-/** Functions by rising address, one for each address. Parallel arrays: there may be a million. */
-export interface Functions {
-  count: number;
-  addresses: Float64Array;
-  /** One past the last byte; for a symbol without a size `address`. */
-  ends: Float64Array;
-  /** How far a symbol without a size may reach: the end of its section or segment. */
-  limits: Float64Array;
-  /** File offsets. */
-  nameOffsets: Float64Array;
-}
-
-/** Reads the functions that are defined in executable memory. Throws `ElfError`. */
-export function readFunctions(elf: ElfFile, source: SymbolSource): Functions {
-  if (source.bytes > MOST_TABLE_BYTES || source.namesBytes > MOST_TABLE_BYTES) {
-    throw new ElfError('elf/too-large', `${elf.file.path}: its symbol table is larger than 512 MiB`);
-  }
-  const bytes = elf.file.read(source.offset, source.bytes);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const valueAt = (at: number) =>
-    view.getUint32(at + 8, true) + view.getUint32(at + 12, true) * 0x1_0000_0000;
-  const sizeAt = (at: number) =>
-    view.getUint32(at + 16, true) + view.getUint32(at + 20, true) * 0x1_0000_0000;
-  const limitOf = limits(elf);
-
-  const offsets = new Uint32Array(bytes.length / SYMBOL_BYTES);
-  let count = 0;
-  for (let at = 0; at + SYMBOL_BYTES <= bytes.length; at += SYMBOL_BYTES) {
-    const type = view.getUint8(at + 4) & 15;
-    if (type !== STT_FUNC && type !== STT_GNU_IFUNC) continue;
-    if (view.getUint16(at + 6, true) === SHN_UNDEF || view.getUint32(at, true) >= source.namesBytes) continue;
-    if (limitOf(valueAt(at), 0) !== null) offsets[count++] = at;
-  }
-  const sorted = sortByAddress(offsets.subarray(0, count), valueAt);
-
-  const functions: Functions = {
-    count: 0,
-    addresses: new Float64Array(count),
-    ends: new Float64Array(count),
-    limits: new Float64Array(count),
-    nameOffsets: new Float64Array(count),
-  };
-  const isBetter = preference(view, () => elf.file.read(source.namesOffset, source.namesBytes));
-  for (let i = 0; i < count; ) {
-    const address = valueAt(sorted[i]!);
-    let best = sorted[i]!;
-    let end = address + sizeAt(best);
-    for (i++; i < count && valueAt(sorted[i]!) === address; i++) {
-      end = Math.max(end, address + sizeAt(sorted[i]!));
-      if (isBetter(sorted[i]!, best)) best = sorted[i]!;
-    }
-    const limit = limitOf(address, view.getUint16(best + 6, true)) ?? address;
-    const n = functions.count++;
-    functions.addresses[n] = address;
-    functions.ends[n] = Math.min(end, limit);
-    functions.limits[n] = limit;
-    functions.nameOffsets[n] = source.namesOffset + view.getUint32(best, true);
-  }
-  return functions;
-}
-
-/** A function from (address, section index) to the end of the executable section or segment there, null elsewhere. */
-function limits(elf: ElfFile): (address: number, sectionIndex: number) => number | null {
-  const { sections } = elf;
-  const segments = elf.segments.filter(({ type, flags }) => type === PT_LOAD && (flags & PF_X) !== 0);
-  return (address, sectionIndex) => {
-    const section = sectionIndex === SHN_UNDEF ? undefined : sections[sectionIndex];
-    if (section && address >= section.address && address < section.address + section.bytes) {
-      return section.address + section.bytes;
-    }
-    for (const segment of segments) {
-      const end = segment.address + segment.memoryBytes;
-      if (address >= segment.address && address < end) return end;
-    }
-    return null;
-  };
-}
-
-function sortByAddress(offsets: Uint32Array, valueAt: (at: number) => number): ArrayLike<number> {
-  let lowest = Number.POSITIVE_INFINITY;
-  let highest = 0;
-  for (const at of offsets) {
-    const value = valueAt(at);
-    lowest = Math.min(lowest, value);
-    highest = Math.max(highest, value);
-  }
-  const count = offsets.length;
-  // Address and position packed into one number sort natively, ten times as fast as by a comparison in JavaScript.
-  if ((highest - lowest + 1) * count > Number.MAX_SAFE_INTEGER) {
-    return offsets.slice().sort((a, b) => valueAt(a) - valueAt(b));
-  }
-  const keys = Float64Array.from(offsets, (at, i) => (valueAt(at) - lowest) * count + i).sort();
-  return Uint32Array.from(keys, (key) => offsets[key % count]!);
-}
+const DT_PLTRELSZ = 2;
+const DT_RELA = 7;
+const DT_RELASZ = 8;
+const DT_JMPREL = 23;
+const DT_RELACOUNT = 0x6ffffff9;
+const RELOCATION_BYTES = 24;
+const MOST_SYMBOL_BYTES = 128 << 20;
+const MOST_NAME_BYTES = 512 << 20;
+const MOST_UNWIND_BYTES = 256 << 20;
+const MOST_STUB_BYTES = 16 << 20;
+const STUB_SECTIONS: Record<string, number> = { '.plt': 16, '.plt.sec': 16, '.plt.got': 8 };
+const EH_FRAME_PCREL_SDATA4 = 0x1b;
 
 /**
- * Which of two names of one address people know: one with a size rather than a mere label, a visible one rather than a
- * local one, then the one with fewer leading underscores (mmap, not __mmap), the shorter (mmap, not mmap64), the first.
+ * Reads a file's functions: from .symtab, .dynsym and the symbols compressed into .gnu_debugdata, the stubs of its
+ * procedure linkage table, and those that only .eh_frame knows of. Throws `ElfError`.
  */
-function preference(view: DataView, readNames: () => Buffer): (one: number, other: number) => boolean {
-  let names: Buffer | null = null;
-  const rank = (at: number) => {
-    const hasSize = view.getUint32(at + 16, true) !== 0 || view.getUint32(at + 20, true) !== 0;
-    return (hasSize ? 2 : 0) + (view.getUint8(at + 4) >> 4 !== STB_LOCAL ? 1 : 0);
+export function readSymbolTable(elf: ElfFile): SymbolTable {
+  const dynamic = dynamicTable(elf);
+  const full = fullTable(elf);
+  const mini = full === null ? miniDebugInfo(elf) : null;
+  const miniTable = mini && fullTable(mini);
+  const tables: FunctionSources['tables'] = [];
+  if (full !== null) tables.push(readTable(elf, full));
+  const read = dynamic && readTable(elf, dynamic);
+  if (read !== null) tables.push(read);
+  if (mini !== null && miniTable !== null) tables.push(readTable(mini, miniTable));
+  return new SymbolTable(
+    functionIndex({
+      tables,
+      code: codeOf(elf),
+      stubs: read && wherePossible(() => stubsOf(elf, read)),
+      unwind: wherePossible(() => unwindOf(elf)),
+    }),
+  );
+}
+
+/** What is read beside the symbols: without it there are fewer names, and no wrong ones. */
+function wherePossible<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof ElfError && error.code !== 'elf/replaced') return null;
+    throw error;
+  }
+}
+
+function readTable(elf: ElfFile, source: SymbolSource): FunctionSources['tables'][number] {
+  if (source.bytes > MOST_SYMBOL_BYTES || source.namesBytes > MOST_NAME_BYTES) {
+    throw new ElfError('elf/too-large', `${elf.file.path}: its symbol table is too large`);
+  }
+  const { sections } = elf;
+  const bounds = new Float64Array(2 * sections.length);
+  for (let i = 0; i < sections.length; i++) {
+    bounds[2 * i] = sections[i]!.address;
+    bounds[2 * i + 1] = sections[i]!.address + sections[i]!.bytes;
+  }
+  return {
+    symbols: elf.file.read(source.offset, source.bytes),
+    names: elf.file.read(source.namesOffset, source.namesBytes),
+    sections: bounds,
   };
-  return (one, other) => {
-    const byRank = rank(one) - rank(other);
-    if (byRank !== 0) return byRank > 0;
-    names ??= readNames();
-    return comesFirst(names, view.getUint32(one, true), view.getUint32(other, true));
-  };
 }
 
-function comesFirst(names: Buffer, one: number, other: number): boolean {
-  const byUnderscores = underscores(names, one) - underscores(names, other);
-  if (byUnderscores !== 0) return byUnderscores < 0;
-  const bytes = nameAt(names, one);
-  const otherBytes = nameAt(names, other);
-  if (bytes.length !== otherBytes.length) return bytes.length < otherBytes.length;
-  return bytes.compare(otherBytes) < 0;
+function codeOf(elf: ElfFile): Float64Array {
+  const bounds: number[] = [];
+  for (const { type, flags, address, memoryBytes } of elf.segments) {
+    if (type === PT_LOAD && (flags & PF_X) !== 0) bounds.push(address, address + memoryBytes);
+  }
+  return Float64Array.from(bounds);
 }
 
-function underscores(names: Buffer, at: number): number {
-  let count = 0;
-  while (count < LONGEST_COMPARED && names[at + count] === UNDERSCORE) count++;
-  return count;
+function stubsOf(
+  elf: ElfFile,
+  { symbols, names }: FunctionSources['tables'][number],
+): FunctionSources['stubs'] {
+  const found = elf.sections.filter(
+    ({ name, type, bytes }) => name in STUB_SECTIONS && type !== SHT_NOBITS && bytes <= MOST_STUB_BYTES,
+  );
+  if (found.length === 0) return null;
+  const sections = found.map(({ name, address, offset, bytes }) => ({
+    code: elf.file.readUpTo(offset, bytes),
+    address,
+    stubBytes: STUB_SECTIONS[name]!,
+  }));
+  // Those that only add the load address come first, by the hundred thousand, and name no symbol.
+  const unnamed = (elf.dynamic.get(DT_RELACOUNT) ?? 0) * RELOCATION_BYTES;
+  const relocations = [
+    relocationsOf(elf, DT_JMPREL, DT_PLTRELSZ, 0),
+    relocationsOf(elf, DT_RELA, DT_RELASZ, unnamed),
+  ];
+  return { sections, relocations, symbols, names };
 }
 
-/** Limited, or a hostile file of a million symbols that share one huge name would take hours. */
-function nameAt(names: Buffer, at: number): Buffer {
-  const name = names.subarray(at, at + LONGEST_COMPARED);
-  const end = name.indexOf(0);
-  return end < 0 ? name : name.subarray(0, end);
+function relocationsOf(elf: ElfFile, tag: number, sizeTag: number, skippedBytes: number): Buffer {
+  const address = elf.dynamic.get(tag);
+  const offset = address === undefined ? null : elf.offsetOf(address);
+  const bytes = (elf.dynamic.get(sizeTag) ?? 0) - skippedBytes;
+  if (offset === null || !(bytes > 0)) return Buffer.alloc(0);
+  return elf.file.readUpTo(offset + skippedBytes, Math.min(bytes, MOST_STUB_BYTES));
+}
+
+function unwindOf(elf: ElfFile): FunctionSources['unwind'] {
+  const section = elf.section('.eh_frame');
+  if (section !== undefined) {
+    const { type, address, offset, bytes } = section;
+    if (type === SHT_NOBITS || bytes > MOST_UNWIND_BYTES) return null;
+    return { section: elf.file.readUpTo(offset, bytes), address };
+  }
+  // Without section headers: the unwinder's own table tells where it begins, and its segment where it ends.
+  const table = elf.segments.find(({ type }) => type === PT_GNU_EH_FRAME);
+  if (table === undefined || table.fileBytes < 8) return null;
+  const head = elf.file.read(table.offset, 8);
+  if (head[0] !== 1 || head[1] !== EH_FRAME_PCREL_SDATA4) return null;
+  const address = table.address + 4 + head.readInt32LE(4);
+  const offset = elf.offsetOf(address);
+  const segment = elf.segments.find(
+    ({ type, address: start, fileBytes }) =>
+      type === PT_LOAD && address >= start && address < start + fileBytes,
+  );
+  if (offset === null || segment === undefined) return null;
+  const bytes = Math.min(segment.offset + segment.fileBytes - offset, MOST_UNWIND_BYTES);
+  return { section: elf.file.readUpTo(offset, bytes), address };
 }

@@ -10,7 +10,8 @@ import { PF_X, PT_LOAD } from '../modules/elf-headers.js';
 import type { Module } from '../modules/table.js';
 import { demangle } from './demangle.js';
 import { describeFrame } from './frame.js';
-import { SymbolTable } from './symbol-table.js';
+import { readSymbolTable } from './symbol-reader.js';
+import type { SymbolTable } from './symbol-table.js';
 import { displayName, Symbolizer } from './symbols.js';
 
 const LIBSTDCXX = '/usr/lib/x86_64-linux-gnu/libstdc++.so.6';
@@ -46,6 +47,17 @@ right: nop; nop; ret
 __alias_x: alias64: alias: ret
 .size alias, 1; .size alias64, 1; .size __alias_x, 1
 )");
+#ifdef STRIPPED
+// A label without a size, then a function that only its unwind information tells from it once it is stripped.
+asm(R"(.text
+.balign 16
+.globl bare_label; .type bare_label, @function
+bare_label: nop; nop; nop; nop
+.type hidden_part, @function
+hidden_part: .cfi_startproc; nop; nop; ret; .cfi_endproc
+.size hidden_part, .-hidden_part
+)");
+#endif
 int main() { shop::Till till; till.count("x"); std::exit(0); }
 `;
 
@@ -205,8 +217,7 @@ describe('a compiled program', () => {
 
   it('respects sizes, nesting, padding and labels without a size', () => {
     const path = compile('program');
-    const table = new SymbolTable(new ElfFile(new BoundedFile(path)));
-    expect(table.kind).toBe('symtab');
+    const table = readSymbolTable(new ElfFile(new BoundedFile(path)));
     const sized = place(path, 'sized');
     const names = Array.from({ length: 21 }, (_, i) => nameAt(table, sized + i));
     expect(names).toEqual([
@@ -259,10 +270,9 @@ describe('a compiled program', () => {
     const sectionless = join(folder, 'sectionless');
     writeFileSync(sectionless, bytes);
     for (const file of [path, sectionless]) {
-      const table = new SymbolTable(new ElfFile(new BoundedFile(file)));
-      expect(table.kind).toBe('dynsym');
+      const table = readSymbolTable(new ElfFile(new BoundedFile(file)));
       const names = Array.from({ length: table.count }, (_, i) => table.rawName(i)).filter(
-        (name) => !name.endsWith('@plt'),
+        (name) => name !== null && !name.endsWith('@plt'),
       );
       expect(names).toEqual(
         expect.arrayContaining([
@@ -281,16 +291,65 @@ describe('a compiled program', () => {
     ['at once under CET', ['-fcf-protection', '-Wl,-z,ibtplt', '-Wl,-z,now', '-fno-plt']],
   ])('names the stubs of functions bound %s as objdump does', (name, options) => {
     const path = compile(`bound ${name}`, ...options);
-    const table = new SymbolTable(new ElfFile(new BoundedFile(path)));
+    const table = readSymbolTable(new ElfFile(new BoundedFile(path)));
     // Of a table that is split for CET, the first half only pushes an index: nobody's frame lies in it.
-    const isSplit =
-      table.kind !== null && new ElfFile(new BoundedFile(path)).section('.plt.sec') !== undefined;
+    const isSplit = new ElfFile(new BoundedFile(path)).section('.plt.sec') !== undefined;
     const sections = isSplit ? ['-j.plt.sec', '-j.plt.got'] : ['-j.plt', '-j.plt.got'];
     const said = run('objdump', ['-d', ...sections, path]);
     const labels = [...said.matchAll(/^(\w+) <([^\s@>]+@plt)>:$/gm)];
     expect(labels.length).toBeGreaterThan(name.startsWith('lazily') ? 2 : 0);
     for (const [, address, label] of labels) expect(nameAt(table, Number.parseInt(address!, 16))).toBe(label);
     expect(Array.from({ length: table.count }, (_, i) => table.rawName(i))).toContain('__cxa_finalize@plt');
+  });
+
+  it('knows where functions without a name begin and end, also next to a label without a size', () => {
+    const path = compile('whole.so', '-shared', '-fPIC', '-DSTRIPPED');
+    const stripped = join(folder, 'stripped.so');
+    run('strip', ['-o', stripped, path]);
+    const symbolizer = new Symbolizer();
+    const module = moduleOf(stripped);
+    const hidden = listedFunctions(path).find(({ name }) => name === 'hidden_part')!;
+    const label = BASE + place(path, 'bare_label');
+    expect(symbolizer.function(module, label + 3, true)?.name).toBe('bare_label');
+    for (const offset of [0, hidden.bytes - 1]) {
+      const address = BASE + hidden.address + offset;
+      expect(symbolizer.function(module, address, true)).toBeNull();
+      expect(symbolizer.functionAddress(module, address, true)).toBe(hidden.address);
+      expect(describeFrame(symbolizer, module, address, true)).toMatchObject({
+        function: null,
+        unnamed: 'noSymbols',
+        functionAddress: `0x${hidden.address.toString(16)}`,
+      });
+    }
+    expect(symbolizer.function(moduleOf(path), BASE + hidden.address, true)?.name).toBe('hidden_part');
+  });
+
+  it('reads the compressed symbols that a stripped file may carry', () => {
+    const path = compile('mini-whole.so', '-shared', '-fPIC', '-DSTRIPPED');
+    const [mini, packed, carrier] = ['mini', 'mini.xz', 'carrier.so'].map((name) => join(folder, name));
+    run('objcopy', ['--only-keep-debug', path, mini!]);
+    writeFileSync(packed!, execFileSync('xz', ['-c', mini!]));
+    run('strip', ['-o', carrier!, path]);
+    run('objcopy', ['--add-section', `.gnu_debugdata=${packed}`, carrier!]);
+    const hidden = listedFunctions(path).find(({ name }) => name === 'hidden_part')!;
+    const symbolizer = new Symbolizer();
+    expect(symbolizer.function(moduleOf(carrier!), BASE + hidden.address + 1, true)?.name).toBe(
+      'hidden_part',
+    );
+    const damaged = readFileSync(carrier!);
+    damaged.fill(
+      0x55,
+      damaged.indexOf(readFileSync(packed!)) + 40,
+      damaged.indexOf(readFileSync(packed!)) + 80,
+    );
+    writeFileSync(carrier!, damaged);
+    const again = moduleOf(carrier!, { name: 'damaged' });
+    const exported = place(
+      path,
+      '_ZN4shop4Till5countERKNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE',
+    );
+    expect(new Symbolizer().function(again, BASE + hidden.address, true)).toBeNull();
+    expect(new Symbolizer().function(again, BASE + exported, true)?.name).toBe('shop::Till::count');
   });
 
   it('gives no names from a file that may be another one, and says so', () => {
@@ -331,7 +390,7 @@ describe('a compiled program', () => {
         writeFileSync(mutant, bytes);
         const file = new BoundedFile(mutant);
         try {
-          const table = new SymbolTable(new ElfFile(file));
+          const table = readSymbolTable(new ElfFile(file));
           for (let address = 0; address < 0x5000; address += 0x101) nameAt(table, address);
         } catch (error) {
           if (!(error instanceof ElfError)) throw error;

@@ -3,7 +3,9 @@ import type { ElfFile } from '../modules/elf.js';
 import { fileAddress, type Module } from '../modules/table.js';
 import { demangle } from './demangle.js';
 import { shortCName, shortCppName } from './short-name.js';
-import { SymbolTable } from './symbol-table.js';
+import type { SymbolCache } from './symbol-cache.js';
+import { readSymbolTable } from './symbol-reader.js';
+import type { SymbolTable } from './symbol-table.js';
 import { moduleFault, reasonOf, type UnnamedReason } from './unnamed.js';
 
 export interface FunctionName {
@@ -18,6 +20,8 @@ export interface FunctionName {
 export interface SymbolizerOptions {
   /** Bytes of symbol tables kept in memory; those used longest ago go first. */
   mostMemoryBytes?: number;
+  /** Where tables are kept from one collector to the next. */
+  cache?: SymbolCache | null;
 }
 
 interface Loaded {
@@ -25,6 +29,17 @@ interface Loaded {
   names: Map<number, Omit<FunctionName, 'offset'> | null>;
   /** Why names are missing. */
   fault: UnnamedReason | null;
+  /** Rises with each use. */
+  usedAt: number;
+  isForgotten: boolean;
+}
+
+/** A function of a file: its position in the file's table. Addresses are those of the file. */
+interface Place {
+  loaded: Loaded;
+  table: SymbolTable;
+  index: number;
+  address: number;
 }
 
 const MOST_MEMORY_BYTES = 64 << 20;
@@ -34,12 +49,17 @@ const LONGEST_NAME = 1024;
 /** Names functions by the symbol tables of the files that hold them; tables are read when first asked for. */
 export class Symbolizer {
   readonly #loaded = new Map<string, Loaded>();
+  /** The same by file: most questions are about a file that is known. */
+  readonly #ofFile = new WeakMap<ElfFile, Loaded>();
+  #uses = 0;
   readonly #problems = new Map<string, string>();
   readonly #mostMemoryBytes: number;
+  readonly #cache: SymbolCache | null;
   #memoryBytes = 0;
 
-  constructor({ mostMemoryBytes = MOST_MEMORY_BYTES }: SymbolizerOptions = {}) {
+  constructor({ mostMemoryBytes = MOST_MEMORY_BYTES, cache = null }: SymbolizerOptions = {}) {
     this.#mostMemoryBytes = mostMemoryBytes;
+    this.#cache = cache;
   }
 
   /** Why functions of a file have no names, by path: one line each. */
@@ -53,24 +73,29 @@ export class Symbolizer {
    * itself.
    */
   function(module: Module, address: number, exact: boolean): FunctionName | null {
-    const { elf, path } = module;
-    if (elf === null || module.stale !== null) {
-      const problem = module.stale ?? module.problem;
-      if (path !== null && problem !== null) this.#problems.set(path, problem);
-      return null;
-    }
-    const inFile = fileAddress(module, address);
-    const loaded = this.#load(elf, path ?? module.name);
-    const { table, names } = loaded;
-    const index = table?.indexAt(exact ? inFile : inFile - 1) ?? -1;
-    if (table === null || index < 0) return null;
-    let name = names.get(index);
+    const place = this.#place(module, address, exact);
+    if (place === null) return null;
+    const { loaded, table, index } = place;
+    let name = loaded.names.get(index);
     if (name === undefined) {
-      if (names.size >= MOST_NAMES_PER_FILE) names.clear();
-      name = this.#read(loaded, index, path ?? module.name);
-      names.set(index, name);
+      if (loaded.names.size >= MOST_NAMES_PER_FILE) loaded.names.clear();
+      const rawName = table.rawName(index);
+      name = rawName === null ? null : { rawName, name: displayName(rawName) };
+      loaded.names.set(index, name);
     }
-    return name && { ...name, offset: inFile - table.addressOf(index) };
+    return name && { ...name, offset: place.address - table.addressOf(index) };
+  }
+
+  /** As `function`, but only the name in the symbol table. */
+  rawName(module: Module, address: number, exact: boolean): string | null {
+    const place = this.#place(module, address, exact);
+    return place?.table.rawName(place.index) ?? null;
+  }
+
+  /** Where the function begins in its file, also of one without a name; null where that isn't known. */
+  functionAddress(module: Module, address: number, exact: boolean): number | null {
+    const place = this.#place(module, address, exact);
+    return place?.table.addressOf(place.index) ?? null;
   }
 
   /** Why `function` finds no name there. */
@@ -80,49 +105,73 @@ export class Symbolizer {
     return this.#load(module.elf, module.path ?? module.name).fault ?? 'noSymbols';
   }
 
-  #read(loaded: Loaded, index: number, path: string): Omit<FunctionName, 'offset'> | null {
-    try {
-      const rawName = loaded.table!.rawName(index);
-      return { rawName, name: displayName(rawName) };
-    } catch (error) {
-      if (!(error instanceof ElfError)) throw error;
-      this.#problems.set(path, error.message);
-      loaded.fault = reasonOf(error.code);
+  #place(module: Module, address: number, exact: boolean): Place | null {
+    const { elf, path } = module;
+    if (elf === null || module.stale !== null) {
+      const problem = module.stale ?? module.problem;
+      if (path !== null && problem !== null) this.#problems.set(path, problem);
       return null;
     }
+    const inFile = fileAddress(module, address);
+    const loaded = this.#load(elf, path ?? module.name);
+    const { table } = loaded;
+    const index = table?.indexAt(exact ? inFile : inFile - 1) ?? -1;
+    return table === null || index < 0 ? null : { loaded, table, index, address: inFile };
   }
 
   #load(elf: ElfFile, path: string): Loaded {
-    // A stripped copy has its original's build-id, but not its size.
-    const key = elf.buildId === null ? elf.file.identity : `${elf.buildId}:${elf.file.bytes}`;
-    const known = this.#loaded.get(key);
-    if (known !== undefined) {
-      this.#loaded.delete(key);
-      this.#loaded.set(key, known);
-      return known;
+    let loaded = this.#ofFile.get(elf);
+    if (loaded === undefined || loaded.isForgotten) {
+      const key = keyOf(elf);
+      loaded = this.#loaded.get(key) ?? this.#read(elf, key, path);
+      this.#ofFile.set(elf, loaded);
     }
-    const loaded: Loaded = { table: null, names: new Map(), fault: null };
+    loaded.usedAt = ++this.#uses;
+    return loaded;
+  }
+
+  #read(elf: ElfFile, key: string, path: string): Loaded {
+    const loaded: Loaded = { table: null, names: new Map(), fault: null, usedAt: 0, isForgotten: false };
     try {
-      loaded.table = new SymbolTable(elf);
-      if (loaded.table.kind === null) this.#problems.set(path, `${path} has no symbol table`);
+      loaded.table = this.#table(elf, key);
+      if (loaded.table.named === 0) this.#problems.set(path, `${path} has no symbol table`);
     } catch (error) {
       if (!(error instanceof ElfError)) throw error;
       this.#problems.set(path, error.message);
       loaded.fault = reasonOf(error.code);
     }
+    this.#forgetBeyond(this.#mostMemoryBytes - (loaded.table?.memoryBytes ?? 0));
     this.#loaded.set(key, loaded);
     this.#memoryBytes += loaded.table?.memoryBytes ?? 0;
-    this.#forgetBeyondLimit(loaded);
     return loaded;
   }
 
-  #forgetBeyondLimit(latest: Loaded): void {
-    for (const [key, old] of this.#loaded) {
-      if (this.#memoryBytes <= this.#mostMemoryBytes || old === latest) return;
+  #table(elf: ElfFile, key: string): SymbolTable {
+    // What is read from memory is less than the file holds.
+    const cache = elf.file.sharedPath === null ? null : this.#cache;
+    const kept = cache?.read(key);
+    if (kept) return kept;
+    const table = readSymbolTable(elf);
+    // Whoever asked waits for names, and not for the disk.
+    if (cache !== null) setImmediate(() => cache.write(key, table));
+    return table;
+  }
+
+  #forgetBeyond(bytes: number): void {
+    while (this.#memoryBytes > bytes && this.#loaded.size > 0) {
+      const [[first], rest] = [this.#loaded, this.#loaded.entries()];
+      let [key, oldest] = first!;
+      for (const [each, loaded] of rest) if (loaded.usedAt < oldest.usedAt) [key, oldest] = [each, loaded];
       this.#loaded.delete(key);
-      this.#memoryBytes -= old.table?.memoryBytes ?? 0;
+      this.#memoryBytes -= oldest.table?.memoryBytes ?? 0;
+      oldest.isForgotten = true;
     }
   }
+}
+
+/** A stripped copy has its original's build-id, but not its size. */
+function keyOf({ buildId, file }: ElfFile): string {
+  return buildId === null || file.sharedPath === null ? file.identity : `${buildId}:${file.bytes}`;
 }
 
 /** As `FunctionName.name` for a name of a symbol table. */

@@ -107,6 +107,23 @@ export interface NativeGlibcHeaps {
   unread: Float64Array;
 }
 
+/** The parts of an ELF file that tell its functions; bytes as they stand in it, ranges `[start, end, …]`. */
+export interface FunctionSources {
+  /** Symbol tables; `sections` are the file's by their index. */
+  tables: { symbols: Uint8Array; names: Uint8Array; sections: Float64Array }[];
+  /** The executable segments. */
+  code: Float64Array;
+  /** The procedure linkage table: sections of stubs, the relocations of their slots, the symbols that these name. */
+  stubs: {
+    sections: { code: Uint8Array; address: number; stubBytes: number }[];
+    relocations: Uint8Array[];
+    symbols: Uint8Array;
+    names: Uint8Array;
+  } | null;
+  /** .eh_frame and its virtual address. */
+  unwind: { section: Uint8Array; address: number } | null;
+}
+
 interface Addon {
   layout(): Layout;
   Channel: new (path: string) => NativeChannel;
@@ -116,6 +133,7 @@ interface Addon {
   mappings(pid: number): MappingColumns | null;
   glibcHeaps(pid: number, main: Float64Array, anonymous: Float64Array): NativeGlibcHeaps;
   pythonArenas(pid: number, ranges: Float64Array): Float64Array;
+  functionIndex(sources: FunctionSources): Uint8Array<ArrayBuffer>;
   clock(): ClockSample;
 }
 
@@ -155,6 +173,11 @@ export function openNativeChannel(path: string): NativeChannel {
 
 export function openNativeHeap(path: string): NativeHeap {
   return native(() => new addon.Heap(path));
+}
+
+/** The functions of an ELF file sorted for look-ups, as bytes; src/symbolize/symbol-table.ts reads them. */
+export function functionIndex(sources: FunctionSources): Uint8Array<ArrayBuffer> {
+  return native(() => addon.functionIndex(sources));
 }
 
 export function clock(): ClockSample {

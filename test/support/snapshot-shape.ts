@@ -131,6 +131,7 @@ const SNAPSHOT: Shape = {
       address: hexadecimal,
       fileAddress: hexadecimal,
       unnamed: new Optional(oneOf(...UNNAMED_REASONS)),
+      functionAddress: new Optional(hexadecimal),
     },
   ]),
   hints: [{ id: text, owner: text, summary: text, evidence: [text], remedies: [text] }],

@@ -15,8 +15,10 @@ export interface FrameLabel {
 export function frameLabels(): (frame: SnapshotFrame) => FrameLabel {
   const labels = new Map<string, FrameLabel>();
   return (frame) => {
-    const { module, function: name, file, line, inlined, language, fileAddress } = frame;
-    const key = `${module}\0${name ?? fileAddress}\0${file}\0${line}\0${inlined}\0${language}`;
+    const { module, function: name, file, line, inlined, language } = frame;
+    // Of a function without a name its calls are told by where it begins, so that they fall together.
+    const begin = frame.functionAddress ?? frame.fileAddress;
+    const key = `${module}\0${name ?? begin}\0${file}\0${line}\0${inlined}\0${language}`;
     let label = labels.get(key);
     if (label === undefined) {
       const source = file === null ? null : `${file}${line === null ? '' : `:${line}`}`;
@@ -24,7 +26,7 @@ export function frameLabels(): (frame: SnapshotFrame) => FrameLabel {
       const place = language === 'native' ? module : source === null ? language : null;
       const details = [place, source, inlined ? 'inlined' : null];
       label = {
-        name: printable(name ?? `${module}+${fileAddress}`),
+        name: printable(name ?? `${module}+${begin}`),
         detail: printable(details.filter((each) => each !== null).join(', ')),
         kind: moduleKind(frame),
       };
