@@ -53,6 +53,20 @@ uint64_t HeapDrain::clock() const {
     return now;
 }
 
+uint64_t HeapDrain::moment() {
+    const uint64_t now = clock();
+    if (!counts_ticks_ || !available()) return now;
+    // [time]: it never falls. A channel that was truncated shows in the round.
+    uint64_t kept = 0;
+    for (;;) {
+        const uint64_t expected = kept;
+        if (!page_.compare_exchange(offsetof(Header, heap_time), kept, now + 1) || kept == expected) break;
+        if (kept > now) break;
+    }
+    _mm_mfence();
+    return now;
+}
+
 void HeapDrain::start() {
     if (!available() || !file_.is_open() || thread_.joinable() || finished_) return;
     // Signals are for the program's own threads. A fault is this thread's whatever the mask says.
@@ -96,6 +110,7 @@ void HeapDrain::close() {
     // Nothing is lost where the file was truncated meanwhile.
     if (file_.is_open() && available()) {
         static_cast<void>(reader_.note_tails());
+        static_cast<void>(page_.store_release(offsetof(Header, heap_time), uint64_t{0}));  // [time]
         static_cast<void>(page_.store_release(offsetof(Header, heap_beat_ns), uint64_t{1}));
     }
     page_.unmap();
@@ -133,12 +148,14 @@ MaybeFailure HeapDrain::take_in(uint64_t until) {
 // The target waits for a reader that lives; the thread reads on while the program that it belongs to is busy.
 void HeapDrain::beat() {
     // A channel that was truncated shows in the round.
-    if (available()) static_cast<void>(page_.store_release(offsetof(Header, heap_beat_ns), monotonic_ns()));
+    if (!available()) return;
+    static_cast<void>(page_.store_release(offsetof(Header, heap_beat_ns), monotonic_ns()));
+    moment();
 }
 
 MaybeFailure HeapDrain::round() {
     if (finished_) return {};
-    if (auto failure = take_in(clock())) return failure;
+    if (auto failure = take_in(moment())) return failure;
     if (ledger_->owed() < owed_to_look_) return {};
     if (auto failure = take_in_with_windows(/*every=*/false)) return failure;
     owed_to_look_ = std::max(kOwedToLook, 2 * ledger_->owed());
@@ -146,13 +163,13 @@ MaybeFailure HeapDrain::round() {
 }
 
 MaybeFailure HeapDrain::take_in_with_windows(bool every) {
-    const uint64_t now = clock();
+    const uint64_t now = moment();
     if (auto failure = file_.read_header(header_)) return failure;
     if (auto failure = reader_.read_lanes(header_.lanes_used, lanes_)) return failure;
     if (auto failure = windows_.read(file_, lanes_, now, every)) return failure;
     ledger_->set_watch(&windows_);
     // Of a target that has ended, nothing is too young.
-    MaybeFailure failure = take_in(every ? UINT64_MAX : clock());
+    MaybeFailure failure = take_in(every ? UINT64_MAX : moment());
     ledger_->set_watch(nullptr);
     windows_.leave_out_published();
     if (!failure) ledger_->drop_unknown(every ? UINT64_MAX : now, windows_.blocks());
@@ -253,14 +270,14 @@ MaybeFailure HeapDrain::set_mode(HeapMode mode, uint32_t sample_bytes) {
         if (control.mode == mode && control.sample_bytes == sample_bytes) return {};
         const uint32_t epoch = (control.epoch + 1) & kEpochMask;
         const uint64_t expected = word;
-        const uint64_t before = clock();
+        const uint64_t before = moment();
         if (!page_.compare_exchange(offsetof(Header, heap_control), word,
                                     wire::pack({mode, epoch, sample_bytes, control.requested}))) {
             return damaged("the channel was truncated");
         }
         if (word != expected) continue;  // the target was first
         epoch_ = epoch;
-        switched_at_ = clock();
+        switched_at_ = moment();
         ledger_->expect_switch({switched_at_, before, mode, false});
         if (!page_.store_release(offsetof(Header, heap_switched_at), switched_at_)) {
             return damaged("the channel was truncated");

@@ -81,6 +81,8 @@ class HeapDrain {
     void describe_view();
     void note_switch(uint64_t control, uint64_t switched_at, uint64_t now);
     uint64_t clock() const;
+    // Now; what the target stamps from here on is younger.
+    uint64_t moment();
 
     ChannelFile file_;
     GuardedPage page_;

@@ -13,6 +13,13 @@
 // A collector that applies releases in the order of time, and of each address pairs a release with the latest
 // allocation before it, whenever that arrives, is exact.
 //
+// Reading a clock is most of what an event costs. So a collector that lives keeps the time in the header, and
+// threads count on from there: `heap_time`, 0 where nobody keeps it, and then they read the clock. It only
+// rises. What is to be younger is made so: a release is younger than the kept time, than all that its lane
+// has published, and than the last event of its address by whichever thread; an allocation is not older than
+// the kept time and than the last release of its address. Before a collector reads up to a moment, it makes
+// the kept time a later one. So whatever is stamped behind a collector's look is younger than that.
+//
 // The window and the temporaries lie in the channel, where the collector reads them without being waited for:
 // what a thread that sleeps, or was killed, has not published is part of the account.
 //
@@ -21,6 +28,8 @@
 //   are
 //            complete. A collector that reads with pread() has the kernel's copy in the place of the load.
 //   [chunk]  collector's release OR of a chunk's bit → taker's acquire AND: the chunk's last reader is done.
+//   [time]   collector's store of `heap_time`, with a full fence before it reads → thread's acquire load,
+//            which comes behind those by which the block, and the mode, came to the thread.
 //   [window] An entry is written with its address 0 first and last its address. Two equal copies, one made
 //   after
 //            the other, with an address are whole.

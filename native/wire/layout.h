@@ -259,7 +259,7 @@ struct Words {
 // `heap_beat_ns` is 0 before the first has read, 1 once it has stopped. Who launched the target and is going
 // to be its collector is awaited until then.
 //
-// `request` to `answer_values`: native/wire/request.h.
+// `heap_time`: native/wire/heap.h. `request` to `answer_values`: native/wire/request.h.
 //
 // The head of the channel file. Counters that different sides write stand on different cache lines.
 #define OFFHEAP_HEADER_FIELDS(X)           \
@@ -334,7 +334,8 @@ struct Words {
     X(uint64_t, index_reserved, 568)       \
     X(uint64_t, heap_control, 576)         \
     X(uint64_t, heap_switched_at, 584)     \
-    X(Reserved<48>, reserved_e, 592)       \
+    X(uint64_t, heap_time, 592)            \
+    X(Reserved<40>, reserved_e, 600)       \
     X(uint64_t, lanes_used, 640)           \
     X(uint64_t, lanes_free, 648)           \
     X(uint64_t, chunks_backed, 656)        \

@@ -72,7 +72,7 @@ bool go_on(Channel& channel, HeapLane& lane) {
     if (lane.end == nullptr) go_on_in_last_chunk(channel.header(), lane);
     if (lane.next == lane.end && !go_on_in_new_chunk(channel, lane)) return false;
     if (lane.untold_thread == 0) return true;
-    *lane.next = {wire::heap_word(wire::HeapEventKind::kThread, 0), early_time(channel), 0, 0,
+    *lane.next = {wire::heap_word(wire::HeapEventKind::kThread, 0), next_time(channel, lane), 0, 0,
                   lane.untold_thread};
     commit(lane);
     show(lane);
@@ -94,6 +94,14 @@ bool is_exact(const Header* header) {
     return wire::unpack_heap_control(word).mode == HeapMode::kExact;
 }
 
+void raise_kept_time(Header* header, uint64_t time) {
+    uint64_t kept = __atomic_load_n(&header->heap_time, __ATOMIC_RELAXED);
+    while (kept != 0 && kept < time &&
+           !__atomic_compare_exchange_n(&header->heap_time, &kept, time, /*weak=*/true, __ATOMIC_RELEASE,
+                                        __ATOMIC_RELAXED)) {  // [time]
+    }
+}
+
 void switch_to_sampled(Channel& channel) {
     Header* header = channel.header();
     uint64_t word = __atomic_load_n(&header->heap_control, __ATOMIC_ACQUIRE);  // [switch]
@@ -105,7 +113,9 @@ void switch_to_sampled(Channel& channel) {
         if (control.sample_bytes == 0) control.sample_bytes = HeapControl().sample_bytes;
         // Before the switch, so that who sees the new word finds its time. Where another thread is first, the
         // two times mean the same switch.
-        __atomic_store_n(&header->heap_switched_at, channel.now(), __ATOMIC_RELAXED);
+        const uint64_t now = channel.now();
+        __atomic_store_n(&header->heap_switched_at, now, __ATOMIC_RELAXED);
+        raise_kept_time(header, now + 1);
         // [switch]: the release orders `heap_switched_at`; partners: the acquire loads of the word here and
         // in the collector.
         if (__atomic_compare_exchange_n(&header->heap_control, &word, wire::pack(control), /*weak=*/false,
@@ -137,6 +147,16 @@ class Wait {
 };
 
 }  // namespace
+
+void doubt_kept_time(Channel& channel) {
+    // A quarter of a second and more; collectors keep the time twenty times a second.
+    constexpr uint64_t kSilentTicks = 1ULL << 30;
+    uint64_t kept = kept_time(channel);
+    if (kept == 0 || static_cast<int64_t>(channel.now() - kept) < static_cast<int64_t>(kSilentTicks)) return;
+    // Nobody keeps it any more. Whoever does so again begins anew.
+    __atomic_compare_exchange_n(&channel.header()->heap_time, &kept, 0, /*weak=*/false, __ATOMIC_RELAXED,
+                                __ATOMIC_RELAXED);
+}
 
 bool make_place(Channel& channel, HeapLane& lane) {
     Wait wait;

@@ -1,14 +1,16 @@
 // When blocks were released last that did not rest in the window of the thread that freed them: times by
 // address, in a small table that the process's threads share. Different addresses may meet in one place of
-// it, and the later time stays.
+// it, and the later time stays. Times of allocations stand there too where they are not the kept time's: a
+// thread that reads the clock may be ahead of one that doesn't.
 //
-// It answers two questions that a thread can't answer from its own lane:
+// It answers three questions that a thread can't answer from its own lane:
 //   - Does an entry of my window still stand for a living block? Another thread may have freed the block and
 //     got it again; what I am about to free is then that thread's, and does not cancel my entry.
 //   - When may the block that I was given have been released before? The time-stamp counter may be read
 //     before the loads that precede it in the program have been made, but not this table: an allocation is
 //     stamped later than what it finds here.
-// In both cases the block came to this thread by the allocator's or the program's own synchronisation, with
+//   - How late must a release be stamped to come after what was told of its address?
+// In all cases the block came to this thread by the allocator's or the program's own synchronisation, with
 // what the releasing thread wrote before: no order is needed here.
 #pragma once
 
@@ -28,13 +30,16 @@ inline uint64_t foreign_release_time(uint64_t address) {
     return __atomic_load_n(&foreign_release_place(address), __ATOMIC_RELAXED);
 }
 
-inline void note_foreign_release(uint64_t address, uint64_t released_at) {
-    const uint64_t time = released_at + 1;
+inline void note_foreign_time(uint64_t address, uint64_t time) {
     uint64_t& place = foreign_release_place(address);
     uint64_t latest = __atomic_load_n(&place, __ATOMIC_RELAXED);
     while (latest < time && !__atomic_compare_exchange_n(&place, &latest, time, /*weak=*/true,
                                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
+}
+
+inline void note_foreign_release(uint64_t address, uint64_t released_at) {
+    note_foreign_time(address, released_at + 1);
 }
 
 }  // namespace offheap::record

@@ -71,6 +71,8 @@ bool open_lane(Channel& channel, HeapLane& lane, uint32_t thread_id) {
     // goes behind one that names the thread.
     lane.next = nullptr;
     lane.end = nullptr;
+    // Later than all that the lane's former users have told.
+    lane.latest = early_time(channel);
     lane.head_of_next = __atomic_load_n(&shared->head, __ATOMIC_RELAXED);
     lane.untold_thread = thread_id;
     lane.window = wire::window_of(header, lane.number);
@@ -95,9 +97,7 @@ void emit_alone(Channel& channel, uint32_t thread_id, wire::HeapEventKind kind, 
         __atomic_fetch_add(&channel.header()->heap_without_lane, 1, __ATOMIC_RELAXED);
         return;
     }
-    const uint64_t time = put_event(channel, lane, kind, address, bytes, stack, sampled_every);
-    if (kind == wire::HeapEventKind::kRelease || kind == wire::HeapEventKind::kReallocation)
-        note_foreign_release(address, time);
+    put_event(channel, lane, kind, address, bytes, stack, sampled_every);
     close_lane(channel, lane);
 }
 

@@ -196,6 +196,50 @@ TEST_F(HeapLaneOfOneThread, stamps_an_allocation_after_the_release_before_it) {
     foreign_release_place(0x1000) = 0;  // the table is the process's, and other tests'
 }
 
+TEST_F(HeapLaneOfOneThread, counts_on_from_the_time_that_a_collector_keeps) {
+    const uint64_t kept = channel.now();
+    channel.header()->heap_time = kept;
+    lane.latest = 0;
+    note_allocation(channel, lane, 0x3000, 1, 1);
+    EXPECT_EQ(find_entry(lane, 0x3000)->time, kept);
+    note_release(channel, lane, 0x9000);
+    EXPECT_EQ(lane.latest, kept + 1);
+    note_release(channel, lane, 0x9010);
+    EXPECT_EQ(lane.latest, kept + 2);
+    note_allocation(channel, lane, 0x9010, 1, 1);
+    EXPECT_GT(find_entry(lane, 0x9010)->time, kept + 2) << "the block came back";
+    // Another thread has told more since the collector looked.
+    HeapLane other = {};
+    ASSERT_TRUE(open_lane(channel, other, 2));
+    other.latest = 0;
+    note_release(channel, other, 0x9010);
+    EXPECT_GT(other.latest, find_entry(lane, 0x9010)->time);
+    close_lane(channel, other);
+}
+
+TEST_F(HeapLaneOfOneThread, stamps_a_release_after_an_allocation_by_the_clock) {
+    note_allocation(channel, lane, 0x3000, 1, 1);
+    const uint64_t allocated_at = find_entry(lane, 0x3000)->time;
+    // A collector begins, and has looked at the clock a little earlier.
+    channel.header()->heap_time = allocated_at - 1000;
+    HeapLane other = {};
+    ASSERT_TRUE(open_lane(channel, other, 2));
+    other.latest = 0;
+    note_release(channel, other, 0x3000);
+    EXPECT_GT(other.latest, allocated_at);
+    close_lane(channel, other);
+}
+
+TEST_F(HeapLaneOfOneThread, reads_the_clock_once_nobody_keeps_the_time) {
+    const uint64_t kept = channel.now() - (1ULL << 31);
+    channel.header()->heap_time = kept;
+    for (uint64_t i = 0; i < 16; ++i) note_release(channel, lane, 0x9000 + 16 * i);
+    EXPECT_EQ(channel.header()->heap_time, 0u);
+    const uint64_t now = channel.now();
+    note_allocation(channel, lane, 0x3000, 1, 1);
+    EXPECT_GE(find_entry(lane, 0x3000)->time, now);
+}
+
 TEST_F(HeapLaneOfOneThread, is_mended_where_an_entry_was_published_and_not_cleared) {
     publish(channel, lane, HeapEventKind::kRelease, 0x9000, 0, 0, 0);
     note_allocation(channel, lane, 0x1000, 48, 5);

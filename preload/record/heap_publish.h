@@ -5,6 +5,7 @@
 
 #include "native/wire/heap.h"
 #include "preload/record/channel.h"
+#include "preload/record/heap_foreign_releases.h"
 #include "preload/runtime/clock.h"
 
 namespace offheap::record {
@@ -15,18 +16,28 @@ struct HeapLane {
     wire::HeapEvent* end;
     wire::HeapEvent* window;  // null while the thread has no lane
     wire::Lane* lane;
+    uint64_t latest;           // of the times of what was published
     uint64_t head_of_next;     // the lane's head is this plus a 32nd of the address `next`
     uint64_t bytes_to_sample;  // until the next allocation that `sampled` records
     uint64_t random;
     uint32_t sample_bytes;   // the mean that `bytes_to_sample` was drawn with
     uint32_t untold_thread;  // to be told by a `thread` event before any other; 0 once it is
     uint32_t number;
-    uint32_t chunk;  // plus one; 0: none yet
+    uint32_t chunk;                            // plus one; 0: none yet
+    uint8_t younger[wire::kWindowEvents / 2];  // of each set of the window, the way that was filled last
 };
 
 // Makes sure that `lane.next` is a place: takes the next chunk, waits for the collector where the mode asks
 // for it, and counts the event as lost when there is no place to be had.
 bool make_place(Channel& channel, HeapLane& lane);
+
+// The time that a collector keeps; 0: the clock must be read.
+inline uint64_t kept_time(const Channel& channel) {
+    return __atomic_load_n(&channel.header()->heap_time, __ATOMIC_ACQUIRE);  // [time]
+}
+
+// Looks whether the time is kept still, once in a while.
+void doubt_kept_time(Channel& channel);
 
 inline bool has_counter(const Channel& channel) {
     return __builtin_expect(channel.header()->clock == static_cast<uint32_t>(wire::Clock::kTimeStampCounter),
@@ -60,6 +71,13 @@ inline void show(HeapLane& lane) {
     __atomic_store_n(&lane.lane->head, head_of(lane), __ATOMIC_RELEASE);  // [head]
 }
 
+// Of what is told behind all that was published.
+inline uint64_t next_time(const Channel& channel, const HeapLane& lane) {
+    const uint64_t kept = kept_time(channel);
+    const uint64_t now = kept != 0 ? kept : early_time(channel);
+    return now < lane.latest ? lane.latest : now;
+}
+
 inline bool has_place(Channel& channel, HeapLane& lane) {
     return __builtin_expect(lane.next != lane.end, 1) || make_place(channel, lane);
 }
@@ -69,10 +87,21 @@ inline uint64_t put_event(Channel& channel, HeapLane& lane, wire::HeapEventKind 
                           uint64_t bytes, uint32_t stack, uint32_t sampled_every) {
     if (!has_place(channel, lane)) return 0;
     // After the waiting for a place, if there was any: a lane's releases are in the order of their times.
-    const uint64_t time = ordered_time(channel);
+    uint64_t time = kept_time(channel);
+    if (__builtin_expect(time == 0, 0)) time = ordered_time(channel);
+    const uint64_t of_address = foreign_release_time(address);
+    if (time < of_address) time = of_address;
+    if (time < lane.latest) time = lane.latest;
+    ++time;
+    lane.latest = time;
     *lane.next = {wire::heap_word(kind, address), time, bytes, stack, sampled_every};
     commit(lane);
     show(lane);
+    note_foreign_release(address, time);
+    constexpr uint64_t kEventsWithoutDoubt = 16;
+    if (reinterpret_cast<uint64_t>(lane.next) % (kEventsWithoutDoubt * sizeof(wire::HeapEvent)) == 0) {
+        doubt_kept_time(channel);
+    }
     return time;
 }
 

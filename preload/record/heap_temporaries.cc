@@ -7,8 +7,8 @@ void publish_temporaries(Channel& channel, HeapLane& lane, wire::Temporaries& en
     // meanwhile must find the count somewhere.
     const bool has_room = entry.count != 0 && has_place(channel, lane);
     if (has_room) {
-        *lane.next = {wire::heap_word(wire::HeapEventKind::kTemporaries, 0), early_time(channel), entry.bytes,
-                      entry.stack, entry.count};
+        *lane.next = {wire::heap_word(wire::HeapEventKind::kTemporaries, 0), next_time(channel, lane),
+                      entry.bytes, entry.stack, entry.count};
         commit(lane);
     }
     // Readers look here first and at the published events then: cleared before the event is out, it is never

@@ -45,8 +45,9 @@ class Collector {
         beat();
         __atomic_store_n(&header->collector_process_id, 1, __ATOMIC_RELAXED);
         thread_ = std::thread([this] {
-            while (!stopped_) {
+            for (uint32_t turn = 0; !stopped_; ++turn) {
                 beat();
+                keep_time(turn);
                 look_at_windows();
                 ledger_.read(/*giving_back=*/true);
             }
@@ -64,6 +65,11 @@ class Collector {
     void beat() {
         __atomic_store_n(&header_->heap_beat_ns, runtime::clock_ns(runtime::kClockMonotonic),
                          __ATOMIC_RELAXED);
+    }
+    // Or has the threads read the clock for a while.
+    void keep_time(uint32_t turn) {
+        const uint64_t now = runtime::read_time_stamp_counter();
+        __atomic_store_n(&header_->heap_time, turn % 4 == 3 ? 0 : now + 1, __ATOMIC_SEQ_CST);  // [time]
     }
     // What is read whole must make sense.
     void look_at_windows() {

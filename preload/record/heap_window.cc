@@ -15,6 +15,7 @@ namespace {
 // for a thread that was interrupted for good in between.
 void publish_entry(Channel& channel, HeapLane& lane, HeapEvent& entry) {
     if (has_place(channel, lane)) {
+        if (lane.latest < entry.time) lane.latest = entry.time;
         *lane.next = entry;
         commit(lane);
         show(lane);
@@ -26,18 +27,21 @@ void publish_entry(Channel& channel, HeapLane& lane, HeapEvent& entry) {
 
 void rest_in_full_set(Channel& channel, HeapLane& lane, uint64_t address, uint64_t time, uint64_t bytes,
                       uint32_t stack) {
-    HeapEvent* entry = find_entry(lane, address);
-    if (entry == nullptr) {
-        HeapEvent* set = window_set(lane, address);
-        entry = &set[set[0].time <= set[1].time ? 0 : 1];
-    }
-    publish_entry(channel, lane, *entry);
-    fill_entry(*entry, resting_word(address), time, bytes, stack);
+    HeapEvent* const set = window_set(lane, address);
+    const HeapEvent* const entry = find_entry(lane, address);
+    const uint32_t younger = lane.younger[(set - lane.window) / kWindowWays] & 1;
+    const uint32_t way = entry != nullptr ? static_cast<uint32_t>(entry - set) : 1 - younger;
+    publish_entry(channel, lane, set[way]);
+    fill_way(lane, set, way, resting_word(address), time, bytes, stack);
 }
 
 void note_allocation_by_clock(Channel& channel, HeapLane& lane, uint64_t address, uint64_t bytes,
                               uint32_t stack) {
-    note_allocation_at(channel, lane, channel.now(), address, bytes, stack);
+    const uint64_t released = foreign_release_time(address);
+    const uint64_t now = early_time(channel);
+    const uint64_t time = now < released ? released : now;
+    note_foreign_time(address, time);
+    rest(channel, lane, address, time, bytes, stack);
 }
 
 bool publish_release(Channel& channel, HeapLane& lane, HeapEventKind kind, uint64_t address,
@@ -45,7 +49,7 @@ bool publish_release(Channel& channel, HeapLane& lane, HeapEventKind kind, uint6
     if (entry != nullptr) publish_entry(channel, lane, *entry);
     // What an earlier mode sampled is followed in this one too; its address may come again unsampled.
     const bool was_sampled = take_sampled(address);
-    note_foreign_release(address, put_event(channel, lane, kind, address, 0, 0, 0));
+    put_event(channel, lane, kind, address, 0, 0, 0);
     return was_sampled;
 }
 

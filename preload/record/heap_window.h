@@ -39,6 +39,12 @@ inline void fill_entry(wire::HeapEvent& entry, uint64_t word, uint64_t time, uin
     __atomic_store_n(&entry.address, word, __ATOMIC_RELEASE);
 }
 
+inline void fill_way(HeapLane& lane, wire::HeapEvent* set, uint32_t way, uint64_t word, uint64_t time,
+                     uint64_t bytes, uint32_t stack) {
+    lane.younger[(set - lane.window) / kWindowWays] = static_cast<uint8_t>(way);
+    fill_entry(set[way], word, time, bytes, stack);
+}
+
 // Where the set has no empty entry, or holds the address: publishes that entry, else the older, and takes its
 // place.
 void rest_in_full_set(Channel& channel, HeapLane& lane, uint64_t address, uint64_t time, uint64_t bytes,
@@ -50,8 +56,8 @@ inline void rest(Channel& channel, HeapLane& lane, uint64_t address, uint64_t ti
     const uint64_t word = resting_word(address);
     const uint64_t first = window_word(set[0]);
     const uint64_t second = window_word(set[1]);
-    if (first == 0 && second != word) return fill_entry(set[0], word, time, bytes, stack);
-    if (second == 0 && first != word) return fill_entry(set[1], word, time, bytes, stack);
+    if (first == 0 && second != word) return fill_way(lane, set, 0, word, time, bytes, stack);
+    if (second == 0 && first != word) return fill_way(lane, set, 1, word, time, bytes, stack);
     rest_in_full_set(channel, lane, address, time, bytes, stack);
 }
 
@@ -64,13 +70,7 @@ inline wire::HeapEvent* find_entry(const HeapLane& lane, uint64_t address) {
     return nullptr;
 }
 
-inline void note_allocation_at(Channel& channel, HeapLane& lane, uint64_t now, uint64_t address,
-                               uint64_t bytes, uint32_t stack) {
-    const uint64_t released = foreign_release_time(address);
-    rest(channel, lane, address, now < released ? released : now, bytes, stack);
-}
-
-// Where the time is not the counter's, and takes a call.
+// Where nobody keeps the time.
 void note_allocation_by_clock(Channel& channel, HeapLane& lane, uint64_t address, uint64_t bytes,
                               uint32_t stack);
 
@@ -78,8 +78,12 @@ void note_allocation_by_clock(Channel& channel, HeapLane& lane, uint64_t address
 // block: it is published then, not replaced.
 inline void note_allocation(Channel& channel, HeapLane& lane, uint64_t address, uint64_t bytes,
                             uint32_t stack) {
-    if (!has_counter(channel)) return note_allocation_by_clock(channel, lane, address, bytes, stack);
-    note_allocation_at(channel, lane, runtime::read_time_stamp_counter(), address, bytes, stack);
+    const uint64_t kept = kept_time(channel);
+    if (__builtin_expect(kept == 0, 0)) {
+        return note_allocation_by_clock(channel, lane, address, bytes, stack);
+    }
+    const uint64_t released = foreign_release_time(address);
+    rest(channel, lane, address, kept < released ? released : kept, bytes, stack);
 }
 
 // Whether the block of an entry, present or none, is this thread's for certain.

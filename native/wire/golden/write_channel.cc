@@ -121,6 +121,7 @@ void describe_heap(Header* header) {
     header->chunks_backed = 1;
     header->heap_control = pack({HeapMode::kExact, 0x030201, 0x87654321, true});
     header->heap_switched_at = 5'000'000'002;
+    header->heap_time = 5'000'000'003;
     header->awaited_process_id = 4321;
     header->heap_beat_ns = 78;
     header->python_stacks_cut = 79;
