@@ -29,9 +29,10 @@ const NATIVE_USES = {
   'native/addon': ['native/wire'],
   'native/lines': [],
   'preload/unwind': ['native/wire'],
+  'preload/python': ['native/wire', 'preload/unwind'],
   'preload/runtime': ['native/wire'],
   'preload/record': ['native/wire', 'preload/runtime'],
-  'preload/hook': ['native/wire', 'preload/unwind', 'preload/record', 'preload/runtime'],
+  'preload/hook': ['native/wire', 'preload/unwind', 'preload/python', 'preload/record', 'preload/runtime'],
 };
 
 /** Folders of ours that nothing but a test may reach into, and of these a test only into the first. */

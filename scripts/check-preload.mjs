@@ -15,6 +15,7 @@ const ALLOWED_UNDEFINED = new Set([
   '_dl_find_object',
   'getauxval',
   'pthread_key_create',
+  'pthread_getspecific',
   'pthread_setspecific',
   'sigaction',
   '_ITM_deregisterTMCloneTable',

@@ -47,6 +47,10 @@ class StackTree {
             parent, key, [&] { return fresh != 0 ? fresh : allocate(parent, key, back); }, back);
     }
 
+    bool has_child(uint32_t node) const {
+        return __atomic_load_n(&nodes_[node].first_child, __ATOMIC_ACQUIRE) != 0;  // [node]
+    }
+
   private:
     static constexpr uint64_t kPieceBytes = 1u << 18;
 

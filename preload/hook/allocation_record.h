@@ -9,6 +9,7 @@
 #include "preload/hook/requests.h"
 #include "preload/hook/stack_of_call.h"
 #include "preload/hook/thread_state.h"
+#include "preload/python/interpreter.h"
 #include "preload/record/heap_sampler.h"
 #include "preload/unwind/registers.h"
 
@@ -144,6 +145,7 @@ __attribute__((always_inline)) inline void* allocated_exactly(uint64_t control, 
         enter_lane(state, here.rsp);
         uint32_t stack = repeated_stack(state, here);
         if (__builtin_expect(stack == 0, 0)) stack = recurring_stack(state, start_at(here));
+        if (python::is_present() && stack != 0) stack = stack_with_python(state, here.rsp, stack);
         if (__builtin_expect(stack != 0, 1)) {
             record::note_allocation(process.channel, state->heap, reinterpret_cast<uint64_t>(block), bytes,
                                     stack);

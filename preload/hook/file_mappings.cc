@@ -6,6 +6,7 @@
 #include "preload/hook/elf_image.h"
 #include "preload/hook/modules.h"
 #include "preload/hook/process.h"
+#include "preload/hook/python_modules.h"
 #include "preload/hook/sites.h"
 #include "preload/runtime/raw_syscall.h"
 #include "preload/runtime/text.h"
@@ -29,6 +30,7 @@ struct Pending {
         thread_id;  // who is loading it: nobody else may read it, since a load that fails unmaps it again
     bool scan;      // for inline system calls
     bool redirect;  // its calls of the allocator, once the loader has bound and protected them
+    bool python;    // may hold an interpreter, which is looked for then too
 };
 Pending pending[kMaxPending];
 uint32_t pending_count;
@@ -67,9 +69,10 @@ void note_code(const SystemCallFrame& frame, uint64_t address, wire::Event* even
         scan = false;
     }
     const bool redirect = redirects_allocations() && last_file_start != 0;
-    if ((!scan && !redirect) || pending_count >= kMaxPending) return;
+    const bool python = may_hold_python(name) && last_file_start != 0;
+    if ((!scan && !redirect && !python) || pending_count >= kMaxPending) return;
     Pending& entry = pending[pending_count];
-    entry = {{last_file_start, address, address + frame.rsi, {}}, event->thread_id, scan, redirect};
+    entry = {{last_file_start, address, address + frame.rsi, {}}, event->thread_id, scan, redirect, python};
     TextWriter(entry.module.name, sizeof entry.module.name).text(name);
     __atomic_store_n(&pending_count, pending_count + 1, __ATOMIC_RELEASE);
 }
@@ -95,12 +98,14 @@ void rewrite_pending_modules(uint32_t thread_id, uint64_t address) {
         if (entry.thread_id == thread_id && address >= entry.module.base) {
             if (entry.scan) rewritten |= rewrite_sites(entry.module, SiteScope::kOther) > 0;
             entry.scan = false;
-            if (entry.redirect && address == protected_tables(entry.module.base)) {
-                redirect_allocations(entry.module.base);
-                entry.redirect = false;
+            if ((entry.redirect || entry.python) && address == protected_tables(entry.module.base)) {
+                if (entry.redirect) redirect_allocations(entry.module.base);
+                if (entry.python && !look_for_python(entry.module.base))
+                    process.channel.degrade(wire::Degradation::kPythonUnknown);
+                entry.redirect = entry.python = false;
             }
         }
-        if (entry.scan || entry.redirect) pending[kept++] = entry;
+        if (entry.scan || entry.redirect || entry.python) pending[kept++] = entry;
     }
     __atomic_store_n(&pending_count, kept, __ATOMIC_RELEASE);
     if (rewritten) publish_sites(process.channel);

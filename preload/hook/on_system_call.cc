@@ -3,6 +3,8 @@
 // A release (munmap, shmdt, a shrinking brk, the old range of mremap) is recorded before the call and an
 // acquisition after it: as soon as the kernel has released a range, another thread may be given it, and its
 // record must come later.
+#include <sys/mman.h>
+
 #include "preload/hook/exit.h"
 #include "preload/hook/file_mappings.h"
 #include "preload/hook/modules.h"
@@ -11,6 +13,7 @@
 #include "preload/hook/stack_of_call.h"
 #include "preload/hook/system_call.h"
 #include "preload/hook/thread_state.h"
+#include "preload/python/interpreter.h"
 #include "preload/record/emit.h"
 #include "preload/runtime/raw_syscall.h"
 
@@ -100,6 +103,34 @@ void forget_window(ThreadState* state, Operation operation, const SystemCallFram
     if (frame.rdi < state->window.high && frame.rdi + frame.rsi > state->window.low) state->window = {};
 }
 
+// The same for what is known of Python's memory, before the call and after it.
+void forget_python_memory(Operation operation, const SystemCallFrame& frame) {
+    if (!python::is_present()) return;
+    const uint64_t program_break = __atomic_load_n(&process.program_break, __ATOMIC_RELAXED);
+    switch (operation) {
+        case Operation::kMmap:
+            if ((frame.r10 & MAP_FIXED) == 0) return;
+            break;
+        case Operation::kMremap:
+            if ((frame.r10 & MREMAP_FIXED) != 0) python::forget_memory(frame.r8, frame.rdx);
+            break;
+        case Operation::kBrk:
+            if (frame.rdi < program_break) python::forget_memory(frame.rdi, program_break - frame.rdi);
+            return;
+        case Operation::kShmdt:
+            return python::forget_memory(0, ~uint64_t{0});
+        case Operation::kMunmap:
+        case Operation::kMprotect:
+        case Operation::kPkeyMprotect:
+        case Operation::kRemapFilePages:
+            break;
+        default:
+            return;
+    }
+    python::forget_memory(frame.rdi, frame.rsi);
+    if (operation == Operation::kMunmap) python::memory_unmapped(frame.rdi, frame.rsi);
+}
+
 wire::Event describe(const SystemCallFrame& frame, Operation operation, Operation outer) {
     wire::Event event = {};
     event.operation = static_cast<uint8_t>(operation);
@@ -131,6 +162,7 @@ long record_call(const SystemCallFrame& frame, Operation operation) {
         forget_pending_modules(frame.rdi, frame.rsi);
     }
     forget_window(state, operation, frame);
+    forget_python_memory(operation, frame);
 
     uint64_t begun = record::kLost;
     const bool releases = releases_first(operation, frame);
@@ -139,6 +171,7 @@ long record_call(const SystemCallFrame& frame, Operation operation) {
         begun = record::emit(process.channel, event);
     }
     const long result = do_call(frame);
+    forget_python_memory(operation, frame);
     event.result = static_cast<uint64_t>(result);
     const bool failed = has_failed(operation, frame, result);
     if (releases) {

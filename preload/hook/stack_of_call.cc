@@ -1,6 +1,8 @@
 #include "preload/hook/stack_of_call.h"
 
 #include "preload/hook/process.h"
+#include "preload/hook/python_stack.h"
+#include "preload/python/interpreter.h"
 #include "preload/record/emit.h"
 #include "preload/runtime/raw_syscall.h"
 
@@ -199,6 +201,7 @@ CallStack stack_of(ThreadState* state, const unwind::Registers& registers, uint6
         told(record::intern_stack(process.channel, &nodes, frames, generation), captured.stop());
     captured.set_labelled(nodes.known);
     stack.repeated = captured.unchanged() == captured.count();
+    if (python::is_present()) stack.node = with_python_frames(state, stack.node, generation);
     if (__builtin_expect(!is_undisturbed(state, turn), 0)) {
         // A handler on an alternate stack above took this capture for one that is over, and its memory.
         forget_stacks(state);
@@ -217,6 +220,16 @@ __attribute__((noinline)) uint32_t recurring_stack(ThreadState* state, const unw
     if (__atomic_load_n(&state->captures, __ATOMIC_RELAXED) != turn) return 0;
     state->last = stack;
     return node;
+}
+
+__attribute__((noinline)) uint32_t stack_with_python(ThreadState* state, uint64_t stack_pointer,
+                                                     uint32_t native) {
+    const uint32_t turn = begin_capture(state, stack_pointer);
+    const uint32_t node = with_python_frames(state, native, state->labels_generation);
+    const bool undisturbed = is_undisturbed(state, turn);
+    if (__builtin_expect(!undisturbed, 0)) forget_stacks(state);
+    end_capture(state);
+    return undisturbed ? node : 0;
 }
 
 void capture_stack(ThreadState* state, const SystemCallFrame& frame, wire::Event* event) {

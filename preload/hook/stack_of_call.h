@@ -33,4 +33,8 @@ inline bool is_capturing_or_verifying(const ThreadState* state) {
 // The node of the stack if the thread was in it of late, 0 if it was not or that cannot be told.
 uint32_t recurring_stack(ThreadState* state, const unwind::CaptureStart& start);
 
+// The node of the stack that the thread was told to be in last, whose native frames have the node `native`,
+// with its Python frames; 0 where that cannot be told.
+uint32_t stack_with_python(ThreadState* state, uint64_t stack_pointer, uint32_t native);
+
 }  // namespace offheap::hook

@@ -11,6 +11,7 @@
 #include "preload/hook/memory_return.h"
 #include "preload/hook/modules.h"
 #include "preload/hook/process.h"
+#include "preload/hook/python_modules.h"
 #include "preload/hook/relocations.h"
 #include "preload/hook/sites.h"
 #include "preload/hook/thread_state.h"
@@ -95,6 +96,16 @@ uint32_t redirect_start_allocations() {
     return is_bypassed() ? 1u << static_cast<unsigned>(wire::Degradation::kHeapBypassed) : 0;
 }
 
+// Returns the wire::Degradation bit of a Python whose frames can't be read.
+uint32_t find_python() {
+    bool all_known = true;
+    for (uint32_t i = 0; i < start_module_count; ++i) {
+        const Module& module = start_modules[i];
+        if (module.base != 0 && !is_ours(module)) all_known &= look_for_python(module.base);
+    }
+    return all_known ? 0 : 1u << static_cast<unsigned>(wire::Degradation::kPythonUnknown);
+}
+
 void before_fork() {
     if (!is_recording()) return;
     wire::Event event = {};
@@ -145,6 +156,7 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
     uint32_t degradations = rewrite_start_modules();
 
     degradations |= redirect_start_allocations();
+    degradations |= find_python();
     thread_end_listener = on_thread_end;
     record::own_mapping_listener = note_own_mapping;
     if (!all_rewritten()) {

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include "preload/hook/python_stack.h"
 #include "preload/runtime/raw_syscall.h"
 #include "preload/unwind/keep_vectors.h"
 
@@ -164,6 +165,7 @@ bool add_recurring(ThreadState* state, OwnMapping* fresh) {
 void forget_stacks(ThreadState* state) {
     state->last = &state->stack;
     if (state->recurring != nullptr) state->recurring->forget();
+    if (state->python != nullptr) state->python->forget();
     state->stack.forget();
 }
 

@@ -14,6 +14,8 @@ namespace offheap::hook {
 
 inline constexpr uint32_t kInlineFrames = 68;  // a state is one page then
 
+struct PythonStack;
+
 struct ThreadState {
     record::HeapLane heap;
     uint64_t heap_control;        // wire::Header's, as this thread has taken it in
@@ -35,6 +37,7 @@ struct ThreadState {
     unwind::RememberedStack* last;       // the one that the thread was in last
     uint64_t labels_channel_id;  // the stacks' labels are nodes of this channel's tree, below the root
     uint32_t labels_generation;  // of this generation
+    PythonStack* python;         // null until the thread runs Python
     uint32_t walks;              // of allocations whose stack was not the last one
     // The stack's memory until a deep one is met.
     alignas(8) char inline_stack[unwind::RememberedStack::bytes_for(kInlineFrames)];

@@ -20,6 +20,11 @@ struct Parent {
     uint64_t position = 0;  // in the parent's ring: the fork event
 };
 
+struct Text {
+    const char* start;
+    uint32_t bytes;
+};
+
 class Channel {
   public:
     // False when the folder or the file can't be made or isn't private to this user.
@@ -41,6 +46,8 @@ class Channel {
         return stacks_.intern(parent, key,
                               [this](uint64_t offset, uint64_t bytes) { return make_backed(offset, bytes); });
     }
+
+    bool has_child(uint32_t node) const { return stacks_.has_child(node); }
 
     // Stores a text once per call and returns its offset, 0 when there is no room (and says so in the
     // header).

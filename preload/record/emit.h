@@ -21,7 +21,8 @@ extern void (*own_mapping_listener)(uint64_t address, uint64_t bytes);
 struct CodeRange {
     uint64_t start, end;
     bool holds(uint64_t frame) const {
-        return (frame & ((1ULL << wire::kKeyKindShift) - 1)) - start < end - start;
+        constexpr uint64_t kExact = wire::kKeyExactAddress << wire::kKeyKindShift;
+        return (frame & ~kExact) - start < end - start;  // keys of other kinds are no addresses
     }
 };
 extern CodeRange own_code;

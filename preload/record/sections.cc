@@ -9,7 +9,9 @@ namespace {
 
 constexpr uint64_t kSites = 256;
 constexpr uint32_t kIndexFirstBits = 14;
-constexpr uint64_t kTextBytes = 1u << 20;
+// Names of files, and of Python's functions: an interpreter has tens of thousands.
+constexpr uint64_t kTextBytes = 8u << 20;
+constexpr uint64_t kLeastTextBytes = 1u << 20;
 // What is live in a process that nobody collects.
 constexpr uint64_t kBacklogEvents = 1u << 18;
 constexpr uint64_t kLaneBytes = sizeof(wire::Lane) + wire::kWindowBytes;
@@ -44,7 +46,7 @@ class Placement {
 wire::Header lay_out_sections(uint64_t ring_events, uint64_t heap_chunks, uint64_t room_bytes) {
     wire::Header layout = {};
     layout.sites_capacity = kSites;
-    layout.text_capacity = kTextBytes;
+    layout.text_capacity = fitting(kTextBytes, kLeastTextBytes, 1, room_bytes / 4);
     layout.ring_capacity = fitting(ring_events, 64, sizeof(wire::Event), room_bytes / 3);
     layout.nodes_capacity = fitting(wire::kMostNodes, 1024, sizeof(wire::StackNode), room_bytes / 4);
     layout.index_capacity = layout.nodes_capacity * 2;  // the last era has an entry for each
@@ -62,7 +64,7 @@ wire::Header lay_out_sections(uint64_t ring_events, uint64_t heap_chunks, uint64
 
     Placement file;
     layout.sites_offset = file.place(kSites * sizeof(wire::Site));
-    layout.text_offset = file.place(kTextBytes);
+    layout.text_offset = file.place(layout.text_capacity);
     layout.ring_offset = file.place(layout.ring_capacity * sizeof(wire::Event));
     layout.index_offset = file.place(layout.index_capacity * sizeof(uint32_t));
     layout.nodes_offset = file.place(layout.nodes_capacity * sizeof(wire::StackNode));

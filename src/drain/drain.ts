@@ -8,6 +8,7 @@ import { copyBacklog } from './backlog.js';
 import { claimChannel, whileLocked } from './claim.js';
 import { visibleProcessId } from './pid-namespaces.js';
 import { type Liveness, liveness } from './process-identity.js';
+import { PythonCodes } from './python-codes.js';
 import { Stacks } from './stacks.js';
 
 /** Why events are missing. */
@@ -65,6 +66,7 @@ export class Drain {
   readonly stacks: Stacks;
   /** As we know it; in a container the target knows itself by another number. */
   readonly processId: number;
+  readonly pythonCodes: PythonCodes;
   /** Events missing so far, by reason. `ringFull` counts from the channel's start, whoever read it then. */
   readonly lost: Record<GapReason, number> = { ringFull: 0, uncommitted: 0, overwritten: 0, damaged: 0 };
   readonly #release: () => void;
@@ -95,6 +97,7 @@ export class Drain {
       throw error;
     }
     this.stacks = new Stacks(this.channel);
+    this.pythonCodes = new PythonCodes(this.channel);
     this.#header = this.channel.header();
     this.#freed = this.#header.ringTail;
     this.#position = Math.max(this.#freed, Math.min(this.#header.backlogPosition, this.#header.ringHead));

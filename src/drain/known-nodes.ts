@@ -1,17 +1,27 @@
 import { layout } from '../wire/addon.js';
 import { unsigned64 } from '../wire/record-view.js';
 
-/** One address of a stack. */
+/** Where a Python function was. */
+export interface PythonPosition {
+  /** Which function: a number for `PythonCodes`; 0 where the target had no room for its name. */
+  code: number;
+  /** 0 where it has none. */
+  line: number;
+}
+
+/** One frame of a stack. */
 export interface StackFrame {
-  /** Runtime address. */
+  /** Runtime address; 0 for a Python function. */
   address: number;
   /** The instruction itself; else a return address, whose call lies before it. */
   exact: boolean;
   /** Module load generation in which the address is to be looked up. */
   generation: number;
+  /** Of a Python function, which the interpreter runs. */
+  python?: PythonPosition;
 }
 
-const { keyKindShift, keyExactAddress } = layout.constants;
+const { keyKindShift, keyExactAddress, keyPython } = layout.constants;
 const KIND_SHIFT = keyKindShift - 32;
 const ADDRESS_HIGH_MASK = 2 ** KIND_SHIFT - 1;
 
@@ -40,6 +50,10 @@ export class KnownNodes {
 
   frame(node: number): StackFrame {
     const high = this.#word(node, 2);
+    if (high >>> KIND_SHIFT === keyPython) {
+      const python = { code: high & ADDRESS_HIGH_MASK, line: this.#word(node, 1) };
+      return { address: 0, exact: true, generation: this.generation(node), python };
+    }
     return {
       address: unsigned64(this.#word(node, 1), high & ADDRESS_HIGH_MASK),
       exact: high >>> KIND_SHIFT === keyExactAddress,

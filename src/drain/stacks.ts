@@ -2,7 +2,7 @@ import { layout } from '../wire/addon.js';
 import { fieldOffset } from '../wire/layout.js';
 import { KnownNodes, type StackFrame } from './known-nodes.js';
 
-export type { StackFrame } from './known-nodes.js';
+export type { PythonPosition, StackFrame } from './known-nodes.js';
 
 /** Where nodes are read from: a channel. */
 export interface NodeSource {
@@ -13,7 +13,7 @@ const structure = layout.structures.StackNode;
 const KEY = fieldOffset(structure, 'key') / 4;
 const PARENT = fieldOffset(structure, 'parent') / 4;
 const WORDS = structure.bytes / 4;
-const { keyKindShift, keyReturnAddress, keyExactAddress, keyGeneration } = layout.constants;
+const { keyKindShift, keyReturnAddress, keyExactAddress, keyGeneration, keyPython } = layout.constants;
 const KIND_SHIFT = keyKindShift - 32;
 
 /** Nodes of one stack are mostly neighbours: they are read in blocks of this many, ending at the one wanted. */
@@ -94,7 +94,8 @@ export class Stacks {
       const kind = high >>> KIND_SHIFT;
       const isRoot = parent === 0;
       if (isRoot !== (kind === keyGeneration)) return false;
-      if (!isRoot && kind !== keyReturnAddress && kind !== keyExactAddress) return false;
+      if (!isRoot && kind !== keyReturnAddress && kind !== keyExactAddress && kind !== keyPython)
+        return false;
       if (isRoot) generation = low;
       this.#nodes.add(node, parent, low, high, generation);
     }

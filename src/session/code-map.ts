@@ -3,6 +3,7 @@ import type { AttributionFrame } from '../ledger/attribution.js';
 import type { Module } from '../modules/table.js';
 import { describeFrames, type Frame } from '../symbolize/frame.js';
 import { SourceLines } from '../symbolize/lines/source-lines.js';
+import { describePythonFrame } from '../symbolize/python-frame.js';
 import type { Symbolizer } from '../symbolize/symbols.js';
 import { type Described, DescribedFrames } from './described-frames.js';
 import { madeCode, madeCodeHasChanged } from './made-code.js';
@@ -59,6 +60,8 @@ export class CodeMap {
   /** A stack for attribution, leaf first, read as far as it is asked for; functions are looked up only when asked for. */
   *attributionFrames(node: number, ancestor: number): Generator<AttributionFrame> {
     for (const { frame, module } of this.#resolve(node, ancestor)) {
+      // Memory belongs to the native code that asked for it.
+      if (frame.python !== undefined) continue;
       yield {
         module: module?.name ?? '[unknown]',
         path: module?.path ?? null,
@@ -133,8 +136,11 @@ export class CodeMap {
   *#resolve(node: number, ancestor: number): Generator<{ frame: StackFrame; module: Module | null }> {
     const recording = this.#recordingOf(ancestor);
     if (recording === undefined) return;
-    for (const frame of recording.drain.stacks.frames(node)) {
-      yield { frame, module: moduleOf(recording, frame) };
+    const { stacks, pythonCodes } = recording.drain;
+    for (const frame of stacks.frames(node)) {
+      // Known from here on, when the channel is closed too.
+      if (frame.python !== undefined) pythonCodes.describe(frame.python.code);
+      yield { frame, module: frame.python === undefined ? moduleOf(recording, frame) : null };
     }
   }
 
@@ -176,7 +182,11 @@ export class CodeMap {
     module: Module | null,
     timeNs: number,
   ): Described {
-    const { address, exact } = frame;
+    const { address, exact, python } = frame;
+    if (python !== undefined) {
+      const code = recording.drain.pythonCodes.describe(python.code);
+      return { frames: [describePythonFrame(code, python.line)], isKnown: true };
+    }
     const frames = describeFrames(this.#symbolizer, this.#lines, module, address, exact);
     if (frames.length === 1 && frames[0]!.function === null) {
       const made = madeCode(recording, inCode(frame), timeNs);

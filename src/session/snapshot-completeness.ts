@@ -94,6 +94,10 @@ function ledgerReasons({ unsaved, lacksHistory, outOfStep, header, ledger }: Pro
       `${captureMismatches} of ${capturesVerified} stacks that were checked differ from a full walk`,
     );
   }
+  if (header.pythonStacksCut > 0) {
+    const count = header.pythonStacksCut.toLocaleString('en-US');
+    reasons.push(`of ${count} stacks the Python frames could not all be read or placed`);
+  }
   const { contradictions, unmatched, unplaced } = ledger.counters;
   const unclear = contradictions + unmatched + unplaced;
   if (unclear > 0) reasons.push(`${unclear} events contradict those before them`);

@@ -1,0 +1,195 @@
+#include "preload/hook/python_stack.h"
+
+#include <sys/mman.h>
+
+#include "preload/hook/process.h"
+#include "preload/hook/thread_state.h"
+#include "preload/python/interpreter.h"
+#include "preload/record/emit.h"
+#include "preload/record/python_code.h"
+#include "preload/runtime/raw_syscall.h"
+
+namespace offheap::hook {
+
+using namespace offheap::runtime;
+using python::Frame;
+using python::FrameEnd;
+
+namespace {
+
+constexpr uint32_t kFirstFrames = 256;
+constexpr uint32_t kMostFrames = 1u << 17;
+// A call of the evaluator has less than this on the C stack.
+constexpr uint64_t kMostEvaluatorBytes = 4096;
+
+uint64_t map_memory(uint64_t bytes) {
+    bytes = (bytes + 4095) & ~uint64_t{4095};
+    const long address = raw_syscall(kSysMmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE,
+                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (is_error(address)) return 0;
+    note_own_mapping(static_cast<uint64_t>(address), bytes);
+    return static_cast<uint64_t>(address);
+}
+
+// The smaller memory stays mapped, as a stack's does.
+bool place_frames(PythonStack& python, uint32_t frames) {
+    const uint64_t frames_bytes = python::RememberedFrames::bytes_for(frames);
+    const uint32_t capacity = 4 * frames;
+    const uint64_t memory = map_memory(frames_bytes + capacity * (sizeof(uint64_t) + sizeof(uint32_t)));
+    if (memory == 0) return false;
+    python.frames.place(reinterpret_cast<void*>(memory), frames);
+    python.keys = reinterpret_cast<uint64_t*>(memory + frames_bytes);
+    python.nodes = reinterpret_cast<uint32_t*>(python.keys + capacity);
+    python.capacity = capacity;
+    python.forget();
+    return true;
+}
+
+bool grow(PythonStack& python) {
+    return python.frames.capacity() < kMostFrames && place_frames(python, python.frames.capacity() * 8);
+}
+
+PythonStack* python_stack_of(ThreadState* state, uint32_t generation) {
+    PythonStack* python = state->python;
+    if (__builtin_expect(python == nullptr, 0)) {
+        python = reinterpret_cast<PythonStack*>(map_memory(sizeof(PythonStack)));
+        if (python == nullptr || !place_frames(*python, kFirstFrames)) return nullptr;
+        state->python = python;
+    }
+    const uint64_t channel_id = process.channel.header()->channel_id;
+    if (__builtin_expect(python->channel_id != channel_id, 0)) {
+        python->forget();
+        python->known_code.forget();
+        python->channel_id = channel_id;
+    }
+    if (__builtin_expect(python->generation != generation, 0)) {
+        python->known = 0;
+        python->node = 0;
+        python->generation = generation;
+    }
+    return python;
+}
+
+uint32_t number_code(const python::CodeDescription& code) {
+    return record::intern_python_code(process.channel, {code.file, code.file_bytes},
+                                      {code.name, code.name_bytes}, code.first_line);
+}
+
+bool capture_frames(PythonStack& python, uint64_t thread) {
+    FrameEnd end;
+    do {
+        end = python.frames.capture(thread, python.known_code, number_code);
+    } while (end == FrameEnd::capacity && grow(python));
+    return end == FrameEnd::root;
+}
+
+// Puts the two together. What is written anew begins behind the frames that are what they were.
+class Merge {
+  public:
+    Merge(PythonStack& python, const unwind::RememberedStack& native)
+        : python_(python),
+          frames_(python.frames.frames()),
+          keys_(python.frames.keys()),
+          count_(python.frames.count()),
+          native_(native),
+          unchanged_(python.known) {}
+
+    // False where a Python frame has found no place.
+    bool run() {
+        const bool by_address = count_ > 0 && frames_[0].entry == python::kEntryUnplaced;
+        if (by_address) {
+            skip_calls_without_place();
+        } else {
+            // The oldest, whose chain is cut, belong to nobody that is known.
+            while (next_ < count_ && frames_[next_].entry == 0) ++next_;
+        }
+        const bool is_cut = next_ > 0;
+        const unwind::RememberedFrame* const natives = native_.frames();
+        for (uint32_t i = 0; i < native_.count(); ++i) {
+            if (record::own_code.holds(natives[i].frame)) continue;
+            put(natives[i].frame);
+            while (next_ < count_ && (by_address ? is_evaluator(natives[i].frame) : is_within(i))) {
+                put(keys_[next_++]);
+                while (next_ < count_ && frames_[next_].entry == 0) put(keys_[next_++]);
+                if (by_address) break;
+            }
+        }
+        return !is_cut && next_ == count_;
+    }
+
+    uint32_t count() const { return merged_; }
+    uint32_t unchanged() const { return unchanged_ < merged_ ? unchanged_ : merged_; }
+
+  private:
+    void put(uint64_t key) {
+        if (python_.keys[merged_] != key && unchanged_ > merged_) unchanged_ = merged_;
+        python_.keys[merged_++] = key;
+    }
+
+    // Whether the next frames' call of the evaluator is this native frame.
+    bool is_within(uint32_t native) const {
+        const unwind::RememberedFrame* const natives = native_.frames();
+        const uint64_t low = natives[native].rsp;
+        const uint64_t high = native == 0 ? low + kMostEvaluatorBytes : natives[native - 1].rsp;
+        return frames_[next_].entry >= low && frames_[next_].entry < high;
+    }
+
+    static bool is_evaluator(uint64_t frame) {
+        const python::Interpreter& interpreter = python::interpreter;
+        return frame - 1 - interpreter.evaluator < interpreter.evaluator_end - interpreter.evaluator;
+    }
+
+    // Frames and calls are told apart from the leaf on, where the newest of either is.
+    void skip_calls_without_place() {
+        uint32_t calls = 0;
+        for (uint32_t i = 0; i < native_.count(); ++i) calls += is_evaluator(native_.frames()[i].frame);
+        if (calls < count_) next_ = count_ - calls;
+    }
+
+    PythonStack& python_;
+    const Frame* const frames_;
+    const uint64_t* const keys_;
+    const uint32_t count_;
+    const unwind::RememberedStack& native_;
+    uint32_t next_ = 0;
+    uint32_t merged_ = 0;
+    uint32_t unchanged_;
+};
+
+}  // namespace
+
+__attribute__((noinline)) uint32_t with_python_frames(ThreadState* state, uint32_t native,
+                                                      uint32_t generation) {
+    const uint64_t thread = python::this_thread_state();
+    if (thread == 0) return native;
+    PythonStack* const found = python_stack_of(state, generation);
+    if (found == nullptr) return native;
+    PythonStack& python = *found;
+    const bool is_whole = capture_frames(python, thread);
+    if (python.frames.count() == 0 && is_whole) return native;
+
+    const unwind::RememberedStack& stack = *state->last;
+    const uint64_t leaf_rsp = stack.count() > 0 ? stack.frames()[stack.count() - 1].rsp : 0;
+    const bool is_repeated = python.frames.unchanged() == python.frames.count() && python.node != 0 &&
+                             python.native == native && python.leaf_rsp == leaf_rsp;
+    if (is_repeated) return python.node;
+
+    while (stack.count() + python.frames.count() > python.capacity) {
+        if (!grow(python)) return native;
+        capture_frames(python, thread);
+    }
+    Merge merge(python, stack);
+    const bool is_placed = merge.run();
+    if ((!is_placed && stack.stop() == unwind::Stop::end_of_stack) || !is_whole) {
+        __atomic_fetch_add(&process.channel.header()->python_stacks_cut, 1, __ATOMIC_RELAXED);
+    }
+    const record::StackFrames frames{python.keys, 1, merge.count()};
+    record::StackNodes nodes{python.nodes, 1, merge.unchanged()};
+    python.node = record::intern_stack(process.channel, &nodes, frames, generation).node;
+    python.known = nodes.known;
+    python.native = native;
+    python.leaf_rsp = leaf_rsp;
+    return python.node != 0 ? python.node : native;
+}
+
+}  // namespace offheap::hook

@@ -1,0 +1,42 @@
+// Which pages can be read without a fault: those that were asked about once and not released since.
+//
+// What an interpreter's structures point at is readable as long as the interpreter is well. Where it is not
+// (a chain that somebody has overwritten, a thread's state that was freed at shutdown), a pointer may lead
+// anywhere, and the target must live. The hooks see every release of memory, so what is remembered here is
+// true but for the moment in which another thread is releasing it.
+#pragma once
+
+#include <stdint.h>
+
+namespace offheap::python {
+
+class ReadablePages {
+  public:
+    // True if the bytes can be read. The first time, each page costs a question to the kernel.
+    bool contains(uint64_t address, uint64_t bytes) {
+        const uint64_t last = (address + bytes - 1) / kPageBytes;
+        for (uint64_t page = address / kPageBytes; page <= last; ++page) {
+            if (__builtin_expect(__atomic_load_n(&pages_[page % kPages], __ATOMIC_RELAXED) != page, 0) &&
+                !ask(page)) {
+                return false;
+            }
+        }
+        return address != 0 && address + bytes > address;
+    }
+
+    // To be called for what is unmapped, moved, protected or overmapped, before it is and after.
+    void forget(uint64_t start, uint64_t end);
+
+  private:
+    static constexpr uint64_t kPageBytes = 4096;
+    static constexpr uint64_t kPages = 8192;
+
+    bool ask(uint64_t page);
+
+    uint64_t pages_[kPages];  // by number; 0: none
+};
+
+// One for all threads.
+extern ReadablePages readable_pages;
+
+}  // namespace offheap::python

@@ -1,0 +1,114 @@
+// Python's frames in stacks, for each version of the interpreter that is at hand, against what it says itself.
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { Snapshot, SnapshotFrame } from '../src/report/schema.js';
+import { attach } from '../src/session/attach.js';
+import type { Session } from '../src/session/session.js';
+import { channelFolder, preloaded } from './support/offheap.js';
+import { TARGET_SOURCES } from './support/paths.js';
+import { type Python, pythons } from './support/pythons.js';
+import { Running } from './support/running.js';
+
+const EVALUATOR = '_PyEval_EvalFrameDefault';
+
+/** What the target says of one of its mappings. */
+interface Told {
+  scenario: string;
+  bytes: number;
+  /** Leaf first: function, file, line. */
+  frames: [string, string, number][];
+}
+
+function toldBy(output: string): Told[] {
+  return [...output.matchAll(/^(.+) (\d+) (\[\[.*\]\])$/gm)].map(([, scenario, bytes, frames]) => ({
+    scenario: scenario!,
+    bytes: Number(bytes),
+    frames: JSON.parse(frames!),
+  }));
+}
+
+/** The stack of the mapping of so many bytes, leaf first. */
+function stackOf(snapshot: Snapshot, bytes: number): SnapshotFrame[] {
+  const mapping = snapshot.mappings.find((each) => each.bytes === bytes);
+  if (mapping === undefined) throw new Error(`nothing of ${bytes} bytes was mapped`);
+  return snapshot.stacks[mapping.stack] ?? [];
+}
+
+const isPython = (frame: SnapshotFrame | undefined) => frame?.language === 'python';
+
+/** Function and line of Python's frames, the evaluator's calls as "eval", and "…" for other native code. */
+function shape(stack: readonly SnapshotFrame[]): string {
+  const words = stack.map((frame) => {
+    if (isPython(frame)) return `${frame.function}`;
+    return frame.function === EVALUATOR ? 'eval' : '…';
+  });
+  return words.filter((word, index) => word !== '…' || words[index - 1] !== '…').join(' ');
+}
+
+/** Scenarios whose callers are another interpreter's functions, or those of the greenlet that was left. */
+const standsAlone = /^subinterpreter|^greenlet/;
+
+interface Recorded {
+  running: Running;
+  session: Session;
+}
+
+async function record({ command, args, env }: Python): Promise<Recorded> {
+  const dir = channelFolder();
+  const script = `${TARGET_SOURCES}/python_frames.py`;
+  const running = new Running(command, [...args, script], { env: { ...env, ...preloaded(dir) } });
+  await running.line(/^READY$/);
+  const session = await attach(running.pid, { dir });
+  onTestFinished(() => session.close());
+  return { running, session };
+}
+
+test('three versions at least are tried, one of them 3.13 or newer', () => {
+  const minors = new Set(pythons().map(({ minor }) => minor));
+  if (process.env.OFFHEAP_CI_NO_SKIPS !== '1') return;
+  expect(minors.size).toBeGreaterThanOrEqual(3);
+  expect(Math.max(...minors)).toBeGreaterThanOrEqual(13);
+});
+
+describe.each(pythons())('$name', (python) => {
+  test('names the frames that the interpreter names', async () => {
+    const { running, session } = await record(python);
+    const before = toldBy(running.stdout);
+    const live = session.snapshot();
+    running.write('\n');
+    await running.line(/^EXITING$/);
+    const exiting = session.snapshot();
+    const told = toldBy(running.stdout);
+    expect(told.length).toBeGreaterThanOrEqual(20);
+    expect(told.length).toBe(before.length + 1);
+
+    for (const { scenario, bytes, frames } of told) {
+      const stack = stackOf(scenario === 'atexit' ? exiting : live, bytes);
+      const named = stack.filter(isPython).map(({ function: name, file, line }) => [name, file, line]);
+      expect({ scenario, frames: named }).toEqual({ scenario, frames });
+      expect(stack.at(-1)?.function ?? '(thread)', scenario).toMatch(
+        /^(_start|__clone3?|clone3?|\(thread\))$/,
+      );
+      // Stripped of its name in some builds, it still stands where it should.
+      if (!stack.some((frame) => frame.function === EVALUATOR)) continue;
+      for (const [index, frame] of stack.entries()) {
+        const callee = stack[index - 1];
+        // A function's frames stand right above the call of the evaluator that runs them.
+        if (isPython(callee) && !isPython(frame)) expect(frame.function, scenario).toBe(EVALUATOR);
+        if (frame.function === EVALUATOR && !standsAlone.test(scenario))
+          expect(isPython(callee), scenario).toBe(true);
+      }
+    }
+    expect(exiting.completeness.degraded).toEqual(live.completeness.degraded);
+    expect(live.completeness.degraded.filter((reason) => reason.includes('Python'))).toEqual([]);
+
+    const sorted = stackOf(live, told.find(({ scenario }) => scenario === 'sorted')!.bytes);
+    const separate = python.minor < 11 ? ' eval …' : '';
+    if (sorted.some((frame) => frame.function === EVALUATOR)) {
+      expect(shape(sorted)).toBe(
+        `… grab${separate} sort_key eval … calls_back${separate} everything${separate} <module> eval …`,
+      );
+    }
+    // Who owns memory isn't changed by who asked for it in Python.
+    expect(live.owners.some(({ owner }) => owner.includes('python_frames'))).toBe(false);
+  });
+});
