@@ -78,6 +78,9 @@ Napi::Object enumerations(Napi::Env env) {
     OFFHEAP_SET_NAMES("requestKinds", OFFHEAP_REQUEST_KINDS)
     OFFHEAP_SET_NAMES("answers", OFFHEAP_ANSWERS)
     OFFHEAP_SET_NAMES("memoryReturns", OFFHEAP_MEMORY_RETURNS)
+    OFFHEAP_SET_NAMES("statisticsSources", OFFHEAP_STATISTICS_SOURCES)
+    OFFHEAP_SET_NAMES("jemallocStatistics", OFFHEAP_JEMALLOC_STATISTICS)
+    OFFHEAP_SET_NAMES("tcmallocStatistics", OFFHEAP_TCMALLOC_STATISTICS)
 #undef OFFHEAP_SET_NAMES
     return result;
 }

@@ -106,7 +106,8 @@ inline constexpr char kVersion[] = "0.1.0";
 // What the collector asks a thread of the target to do (native/wire/request.h).
 #define OFFHEAP_REQUEST_KINDS(X) \
     X(kNothing, "nothing")       \
-    X(kTrim, "trim")
+    X(kTrim, "trim")             \
+    X(kStatistics, "statistics")
 
 // How a request ended. `not offered`: the allocator has no function for it.
 #define OFFHEAP_ANSWERS(X) \
@@ -122,6 +123,32 @@ inline constexpr char kVersion[] = "0.1.0";
     X(kTcmallocRelease, "MallocExtension_ReleaseFreeMemory") \
     X(kMimallocCollect, "mi_collect")
 
+// Which allocators tell what they count.
+#define OFFHEAP_STATISTICS_SOURCES(X) \
+    X(kNothing, "nothing")            \
+    X(kJemalloc, "jemalloc")          \
+    X(kTcmalloc, "tcmalloc")
+
+// The figures, by the allocators' own names, in the order of an answer. 4096 stands for all of jemalloc's
+// arenas; its pages are counted in pages.
+#define OFFHEAP_JEMALLOC_STATISTICS(X)           \
+    X(kAllocated, "stats.allocated")             \
+    X(kActive, "stats.active")                   \
+    X(kMetadata, "stats.metadata")               \
+    X(kCached, "stats.arenas.4096.tcache_bytes") \
+    X(kDirtyPages, "stats.arenas.4096.pdirty")   \
+    X(kLazyPages, "stats.arenas.4096.pmuzzy")    \
+    X(kPageBytes, "arenas.page")
+
+#define OFFHEAP_TCMALLOC_STATISTICS(X)                      \
+    X(kAllocated, "generic.current_allocated_bytes")        \
+    X(kHeap, "generic.heap_size")                           \
+    X(kFreePages, "tcmalloc.pageheap_free_bytes")           \
+    X(kReturned, "tcmalloc.pageheap_unmapped_bytes")        \
+    X(kCentralCache, "tcmalloc.central_cache_free_bytes")   \
+    X(kTransferCache, "tcmalloc.transfer_cache_free_bytes") \
+    X(kThreadCaches, "tcmalloc.thread_cache_free_bytes")
+
 #define OFFHEAP_ENUM_ENTRY(id, text) id,
 enum class Operation : uint8_t { OFFHEAP_OPERATIONS(OFFHEAP_ENUM_ENTRY) kCount };
 enum class Phase : uint8_t { OFFHEAP_PHASES(OFFHEAP_ENUM_ENTRY) kCount };
@@ -135,6 +162,9 @@ enum class HeapEventKind : uint8_t { OFFHEAP_HEAP_EVENT_KINDS(OFFHEAP_ENUM_ENTRY
 enum class RequestKind : uint8_t { OFFHEAP_REQUEST_KINDS(OFFHEAP_ENUM_ENTRY) kCount };
 enum class Answer : uint32_t { OFFHEAP_ANSWERS(OFFHEAP_ENUM_ENTRY) kCount };
 enum class MemoryReturn : uint32_t { OFFHEAP_MEMORY_RETURNS(OFFHEAP_ENUM_ENTRY) kCount };
+enum class StatisticsSource : uint32_t { OFFHEAP_STATISTICS_SOURCES(OFFHEAP_ENUM_ENTRY) kCount };
+enum class JemallocStatistic : uint32_t { OFFHEAP_JEMALLOC_STATISTICS(OFFHEAP_ENUM_ENTRY) kCount };
+enum class TcmallocStatistic : uint32_t { OFFHEAP_TCMALLOC_STATISTICS(OFFHEAP_ENUM_ENTRY) kCount };
 #undef OFFHEAP_ENUM_ENTRY
 
 // Event flags.
@@ -440,6 +470,9 @@ constexpr uint64_t layout_hash() {
     OFFHEAP_REQUEST_KINDS(OFFHEAP_HASH_ENTRY)
     OFFHEAP_ANSWERS(OFFHEAP_HASH_ENTRY)
     OFFHEAP_MEMORY_RETURNS(OFFHEAP_HASH_ENTRY)
+    OFFHEAP_STATISTICS_SOURCES(OFFHEAP_HASH_ENTRY)
+    OFFHEAP_JEMALLOC_STATISTICS(OFFHEAP_HASH_ENTRY)
+    OFFHEAP_TCMALLOC_STATISTICS(OFFHEAP_HASH_ENTRY)
 #undef OFFHEAP_HASH_ENTRY
 #undef OFFHEAP_HASH_STRUCTURE
 #undef OFFHEAP_HASH_FIELD

@@ -10,6 +10,7 @@
 //
 // `answer_source` and `answer_values` mean what the kind says:
 //   trim: MemoryReturn, by which function; [0] what it returned.
+//   statistics: StatisticsSource; the figures in the order of that allocator's list in layout.h.
 //
 // Memory orders (cited at both ends):
 //   [request]  collector's release of the bit -> thread's acquire exchange: `request` is written.
@@ -24,6 +25,8 @@
 namespace offheap::wire {
 
 inline constexpr uint32_t kAnswerValues = sizeof(Header::answer_values) / sizeof(uint64_t);
+static_assert(static_cast<uint32_t>(JemallocStatistic::kCount) <= kAnswerValues &&
+              static_cast<uint32_t>(TcmallocStatistic::kCount) <= kAnswerValues);
 
 // `request`: its kind, and a number that no other of this channel has; never 0.
 constexpr uint64_t pack_request(RequestKind kind, uint64_t number) {

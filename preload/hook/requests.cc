@@ -5,6 +5,7 @@
 #include "native/wire/request.h"
 #include "preload/hook/allocation_record.h"
 #include "preload/hook/allocator.h"
+#include "preload/hook/allocator_statistics.h"
 #include "preload/hook/alternate_stack.h"
 #include "preload/hook/memory_return.h"
 #include "preload/record/emit.h"
@@ -71,10 +72,21 @@ void trim(wire::Header* header) {
            &said, 1);
 }
 
+void tell_statistics(wire::Header* header) {
+    const wire::StatisticsSource source = statistics_source();
+    uint64_t values[wire::kAnswerValues];
+    const uint32_t count = read_statistics(values);
+    const bool is_offered = source != wire::StatisticsSource::kNothing;
+    answer(header, is_offered ? wire::Answer::kDone : wire::Answer::kNotOffered,
+           static_cast<uint32_t>(source), values, count);
+}
+
 void serve(wire::Header* header, wire::RequestKind kind) {
     switch (kind) {
         case wire::RequestKind::kTrim:
             return trim(header);
+        case wire::RequestKind::kStatistics:
+            return tell_statistics(header);
         default:
             return answer(header, wire::Answer::kNotOffered, 0, nullptr, 0);
     }

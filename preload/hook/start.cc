@@ -7,6 +7,7 @@
 #include <initializer_list>
 
 #include "preload/hook/allocator.h"
+#include "preload/hook/allocator_statistics.h"
 #include "preload/hook/go_program.h"
 #include "preload/hook/memory_return.h"
 #include "preload/hook/modules.h"
@@ -142,6 +143,7 @@ void emit_start_marker() {
 __attribute__((constructor)) void start(int, char**, char** environment) {
     find_allocator();
     find_memory_return();
+    find_allocator_statistics();
     process.configuration = read_configuration(environment);
     if (process.configuration.disabled) return;
     process.page = create_process_page();

@@ -27,6 +27,19 @@ export function readThreadStacks(pid: number): ThreadStack[] {
   }));
 }
 
+/** For how long its threads have run, in nanoseconds; undefined where the kernel does not say. */
+export function runNs(pid: number): number | undefined {
+  let threads: string[];
+  try {
+    threads = readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return undefined;
+  }
+  const each = threads.map((thread) => Number.parseInt(readOrEmpty(pid, `task/${thread}/schedstat`), 10));
+  const sum = each.reduce((total, ns) => total + ns, 0);
+  return Number.isNaN(sum) ? undefined : sum;
+}
+
 /** "NUMBER ARGUMENTS… SP IP", "-1 SP IP" outside of a call, or "running". */
 function stackPointerOf(text: string): number | null {
   const fields = text.trim().split(' ');

@@ -1,5 +1,5 @@
 import { takeAccount } from '../account/account.js';
-import { ALLOCATOR_READERS } from '../account/allocators/readers.js';
+import type { AllocatorReader } from '../account/allocators/inside.js';
 import { type AccountHistory, AccountHistoryLog } from '../account/history.js';
 import { memoryTotals } from '../account/rollup.js';
 import { OffheapError } from '../wire/error.js';
@@ -23,12 +23,12 @@ export class AccountSampler {
   }
 
   /** Samples if it is time to. */
-  sample(claims: AccountSources['claims']): void {
+  sample(readers: readonly AllocatorReader[], claims: AccountSources['claims']): void {
     const started = performance.now();
     if (started < this.#notBeforeMs || Date.now() < this.#log.dueMs) return;
     try {
       const { anonymousBytes } = memoryTotals(this.facts.pid);
-      const allocators = anonymousBytes > MOST_INSIDE_BYTES ? [] : ALLOCATOR_READERS;
+      const allocators = anonymousBytes > MOST_INSIDE_BYTES ? [] : readers;
       const { tree } = takeAccount(this.facts.pid, claims, { allocators, mostAttempts: 1 });
       if (tree.residentBytes > 0) this.#log.add(Date.now(), tree);
     } catch (error) {

@@ -1,4 +1,5 @@
 import { type Account, takeAccount } from '../account/account.js';
+import type { AllocatorReader } from '../account/allocators/inside.js';
 import { ALLOCATOR_READERS } from '../account/allocators/readers.js';
 import type { Claims } from '../account/claims.js';
 import { inferClaims } from '../account/inferred-claims.js';
@@ -16,6 +17,8 @@ import { type OwnedBytes, sumByOwner } from './snapshot-mappings.js';
 export interface AccountSources {
   /** The ledger's ranges as of now, all that was recorded taken in. */
   claims: (areas: readonly ProcMapping[]) => Claims;
+  /** Who can look into allocators' memory. */
+  allocators: readonly AllocatorReader[];
   bytesPerMinute: (ownerKey: string) => number;
   /** Why memory may be unexplained, as the self-audit told. */
   gaps: readonly string[];
@@ -32,9 +35,9 @@ const UNCLAIMED: Attribution = {
 /** The account of a running process that is recorded. Throws `PROCESS_MISSING` or `PROCESS_REFUSED`. */
 export function accountOf(
   { pid, command }: Pick<ProcessFacts, 'pid' | 'command'>,
-  { claims, bytesPerMinute, gaps }: AccountSources,
+  { claims, allocators, bytesPerMinute, gaps }: AccountSources,
 ): AccountReport {
-  const account = takeReadable(pid, claims);
+  const account = takeReadable(pid, claims, allocators);
   if (account.totals.totalBytes === 0) throw withoutMemory(pid);
   return reportOf(account, { pid, command, recorded: true, bytesPerMinute, gaps });
 }
@@ -45,7 +48,7 @@ export function accountOf(
  */
 export function accountUnrecorded(pid: number): AccountReport {
   const claims = (areas: readonly ProcMapping[]) => inferClaims(areas, readThreadStacks(pid));
-  const account = takeReadable(pid, claims);
+  const account = takeReadable(pid, claims, ALLOCATOR_READERS);
   if (account.totals.totalBytes === 0) throw withoutMemory(pid);
   return reportOf(account, {
     pid,
@@ -64,9 +67,13 @@ function withoutMemory(pid: number): OffheapError {
 }
 
 /** Where /proc may not be read, its totals still are anybody's to know. */
-function takeReadable(pid: number, claims: AccountSources['claims']): Account {
+function takeReadable(
+  pid: number,
+  claims: AccountSources['claims'],
+  allocators: AccountSources['allocators'],
+): Account {
   try {
-    return takeAccount(pid, claims, { allocators: ALLOCATOR_READERS });
+    return takeAccount(pid, claims, { allocators });
   } catch (error) {
     if (!(error instanceof OffheapError) || error.code !== 'PROCESS_REFUSED') throw error;
     const { totalBytes, anonymousBytes, swapBytes } = memoryTotals(pid);

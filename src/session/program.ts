@@ -1,6 +1,10 @@
+import type { AllocatorReader } from '../account/allocators/inside.js';
+import { ALLOCATOR_READERS } from '../account/allocators/readers.js';
+import { insideAsTold } from '../account/allocators/told.js';
 import { GrowthTracker } from '../diagnose/growth.js';
 import type { SourceLines } from '../symbolize/lines/source-lines.js';
 import type { Symbolizer } from '../symbolize/symbols.js';
+import { AllocatorStatistics } from './allocator-statistics.js';
 import { Attributions } from './attributions.js';
 import { CodeMap } from './code-map.js';
 import { HeapOfProgram } from './heap-of-program.js';
@@ -10,6 +14,8 @@ import { ownerKey } from './snapshot-mappings.js';
 export interface ProgramOptions {
   symbolizer: Symbolizer;
   lines: SourceLines;
+  /** Of its process. */
+  pid: number;
   /** The program's file, null while it is unknown. */
   path: string | null;
   /** Reads the mapping events up to now. */
@@ -22,13 +28,17 @@ export class Program {
   readonly attributions: Attributions;
   readonly heap: HeapOfProgram;
   readonly growth = new GrowthTracker();
+  /** Who can look into its allocators' memory, or can ask them. */
+  readonly allocators: readonly AllocatorReader[];
 
   constructor(
     readonly recording: ProcessRecording,
-    { symbolizer, lines, path, readMappings }: ProgramOptions,
+    { symbolizer, lines, pid, path, readMappings }: ProgramOptions,
   ) {
     this.code = new CodeMap(recording, symbolizer, lines);
     this.attributions = new Attributions(recording, this.code, path);
+    const statistics = new AllocatorStatistics(recording.drain.channel, pid);
+    this.allocators = [...ALLOCATOR_READERS, insideAsTold(() => statistics.ask())];
     this.heap = new HeapOfProgram(recording.path, { code: this.code, readMappings });
   }
 

@@ -49,6 +49,7 @@ export class Programs {
     this.#present = new Program(recording, {
       symbolizer: options.symbolizer,
       lines: options.lines,
+      pid: facts.pid,
       path: facts.programPath(),
       readMappings: () => void this.poll(),
     });

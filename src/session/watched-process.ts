@@ -241,6 +241,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
           this.#catchUp(program.recording);
           return claimsOf(program.recording, program.attributions, this.#facts);
         },
+        allocators: program.allocators,
         bytesPerMinute: (key) => program.growth.bytesPerMinute(key),
         gaps: this.#gaps(),
       });
@@ -303,7 +304,9 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     this.#audit.check(program.recording);
     program.recording.followJit();
     this.#residency.sample(program.recording.ledger);
-    this.#accounts.sample(() => claimsOf(program.recording, program.attributions, this.#facts));
+    this.#accounts.sample(program.allocators, () =>
+      claimsOf(program.recording, program.attributions, this.#facts),
+    );
     program.sampleGrowth();
     // A whole snapshot is made only for those who want it: with 100,000 mappings it is work.
     if (this.listenerCount('snapshot') > 0 || this.listenerCount('growth') > 0) {

@@ -15,7 +15,7 @@ export interface Site {
 }
 
 /** What a target can be asked to do: native/wire/request.h. */
-export type RequestKind = 'trim';
+export type RequestKind = 'trim' | 'statistics';
 
 /**
  * One channel, open for reading. Whatever its bytes claim, reading ends with an `OffheapError`: `CHANNEL_MISSING`,

@@ -37,7 +37,10 @@ export interface Layout {
     | 'heapEventKinds'
     | 'requestKinds'
     | 'answers'
-    | 'memoryReturns',
+    | 'memoryReturns'
+    | 'statisticsSources'
+    | 'jemallocStatistics'
+    | 'tcmallocStatistics',
     string[]
   >;
   constants: Record<
