@@ -40,7 +40,7 @@ test.for([
     const { node, bytes } = partsOf(account, library);
     expect(Math.abs(bytes('live') - heldBytes)).toBeLessThan(0.05 * heldBytes);
     // Two thirds were freed, among blocks that live on: nearly all of it stays.
-    const free = bytes('cached') + bytes('retained') + bytes('slack');
+    const free = bytes('cached') + bytes('retained') + bytes('pinned');
     expect(free).toBeGreaterThan(1.5 * heldBytes);
     expect(bytes('unread')).toBeLessThan(0.06 * node.residentBytes);
   },

@@ -63,7 +63,7 @@ test.for(INTERPRETERS)(
     expect(Math.abs(bytes('metadata', /headers/) - own.headerBytes)).toBeLessThan(10 * 48);
     // Pages that were never touched are not resident.
     const freeBytes = own.availableBytes + own.unusedBytes + own.quantizationBytes;
-    const beside = bytes('slack', /beside/) + bytes('retained', /pools/);
+    const beside = bytes('pinned', /beside/) + bytes('retained', /pools/);
     expect(beside).toBeLessThan(freeBytes + few);
     expect(beside).toBeGreaterThan(0.8 * freeBytes);
     expect(bytes('retained', /pools/)).toBeGreaterThan(0.5 * own.unusedBytes);

@@ -19,6 +19,8 @@ export type AccountKind =
   | 'live'
   | 'cached'
   | 'retained'
+  // Free, on pages that live blocks keep in memory.
+  | 'pinned'
   | 'metadata'
   | 'slack'
   | 'unread';

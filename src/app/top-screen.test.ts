@@ -18,6 +18,7 @@ test('80 × 24: who grows, from where, inside what', () => {
   expect(renderTop(stateOf(sample()), size)).toEqual([
     'offheap top · python3 decode.py (pid 4242), running, observed 1 min 01 s',
     'resident 76.0 MB · growth +419.4 MB/min · explained 100.0 % · 1,014,072 events',
+    'verdict: leak outside the heap by libucs.so.0, 90 % sure · What libucs.so.0 hol…',
     '',
     '   OWNER        KIND              GROWTH  RESIDENT   SHARE    MAPPED  HISTORY',
     '›  libucs.so.0  library    +419.4 MB/min   57.7 MB  93.0 %   57.7 MB  ▁▁▁█',
@@ -34,7 +35,7 @@ test('80 × 24: who grows, from where, inside what', () => {
     '    ucm_munmap (libucm.so.0)',
     '    _PyObject_Free (python3.11)',
     '    main (python3.11)',
-    ...Array.from({ length: 5 }, () => ''),
+    ...Array.from({ length: 4 }, () => ''),
     expect.stringMatching(/^sorted by growth · g growth .* q quit *$/),
   ]);
 });

@@ -7,6 +7,7 @@ import { type Overview, ownerKey } from '../report/overview.js';
 import type { SnapshotOwner } from '../report/schema.js';
 import { gapLines, heading, heapSiteLines, ownerColumns, siteLines } from '../report/table.js';
 import { cut, padTo } from '../report/text.js';
+import { isTold, verdictLine } from '../report/verdict.js';
 
 export type TopSort = 'growth' | 'resident' | 'bytes';
 
@@ -57,6 +58,7 @@ export function renderTop(state: TopState, { rows, columns, colors }: TopSize): 
     color.bold(cut(`${NAME}${heading(state.overview, columns - NAME.length)}`, columns)),
     cut(totals(state.overview), columns),
     ...heapLines(state, columns),
+    ...(isTold(state.overview.verdict) ? [verdictLine(state.overview.verdict, columns)] : []),
     ...(gaps.length <= mostGaps
       ? gaps
       : [...gaps.slice(0, mostGaps - 1), cut(`! … and ${gaps.length - mostGaps + 1} more gaps`, columns)]

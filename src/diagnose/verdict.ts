@@ -22,6 +22,11 @@ export interface MemoryHistory {
   outside: readonly OwnerSeries[];
   /** Resident memory of allocators into which nobody could look: live or retained. */
   unread: readonly OwnerSeries[];
+  /**
+   * All that is live, by allocators' own structures and not by what was recorded. Recording that began late sees blocks
+   * replaced by others as growth: where this does not grow, nothing has.
+   */
+  readLive?: readonly number[];
 }
 
 export interface Verdict {
@@ -50,23 +55,48 @@ const SAMPLES_FOR_HALF = 8;
 /** Retained memory is worth a verdict from this part of the heap on, and from so many bytes. */
 const RETAINED_SHARE = 0.3;
 const RETAINED_BYTES = 1 << 20;
+/** Of growth that was recorded, this part must be seen from outside too. */
+const READ_SHARE = 0.3;
 /** What grows by less than this part of what is retained is not the reason for the size. */
 const MINOR_GROWTH = 0.1;
 
-/** The verdict for a process; for one owner's, give its series only. */
+/** The verdict for a process. */
 export function judge(history: MemoryHistory): Verdict {
+  return judgePart(history, history);
+}
+
+/** The verdict for each owner, by what it holds itself. */
+export function judgeOwners(history: MemoryHistory): (Verdict & { owner: string })[] {
+  const { timesMs, live, retained: kept, outside, unread, readLive } = history;
+  const owners = new Set([...live, ...kept, ...outside, ...unread].map(({ owner }) => owner));
+  return [...owners].map((owner) => {
+    const own = (list: readonly OwnerSeries[]) => list.filter((series) => series.owner === owner);
+    const part: MemoryHistory = {
+      timesMs,
+      live: own(live),
+      retained: own(kept),
+      outside: own(outside),
+      unread: own(unread),
+      ...(readLive === undefined ? {} : { readLive }),
+    };
+    return { ...judgePart(part, history), owner };
+  });
+}
+
+/** Judges a part of the series of a whole; what is retained is held against all that is live. */
+function judgePart(history: MemoryHistory, whole: MemoryHistory): Verdict {
   const { timesMs } = history;
   const seconds = ((timesMs.at(-1) ?? 0) - (timesMs[0] ?? 0)) / 1000;
   if (timesMs.length < FEWEST_SAMPLES || seconds * 1000 < SHORTEST_MS) {
     return unknown(`${timesMs.length} samples within ${seconds.toFixed(0)} s are too few to tell.`);
   }
-  const leak = grower(history, history.live);
+  const leak = confirmed(grower(history, history.live), history);
   const outside = grower(history, history.outside);
   const unread = grower(history, history.unread);
-  const kept = retained(history);
+  const kept = retained({ ...history, live: whole.live });
   const worst = largest([leak, outside, unread]);
   if (kept !== undefined && (worst === undefined || worst.trend.riseBytes < MINOR_GROWTH * kept.bytes)) {
-    return retention(history, kept, seconds);
+    return retention(whole, kept, seconds);
   }
   if (worst === undefined) return none(history, seconds);
   const rose = `${named(worst.series)} rose by ${megabytes(worst.trend.riseBytes)} within ${seconds.toFixed(0)} s, to ${megabytes(worst.series.bytes.at(-1)!)}`;
@@ -83,6 +113,13 @@ export function judge(history: MemoryHistory): Verdict {
         ? `What ${rose} in live allocations and never fell back, ${percent(worst.share)} of all growth on the heap.`
         : `What ${rose} outside of all allocators and never fell back, ${percent(worst.share)} of all growth there.`,
   };
+}
+
+/** What was recorded to live grows only if what allocators count as live does. */
+function confirmed(leak: Grower | undefined, { timesMs, readLive }: MemoryHistory): Grower | undefined {
+  if (leak === undefined || readLive === undefined) return leak;
+  const { riseBytes } = trendOf(timesMs, readLive);
+  return riseBytes >= READ_SHARE * leak.trend.riseBytes ? leak : undefined;
 }
 
 /** The series that grows most; if none does by itself but all together do, the one with the largest part. */
@@ -162,7 +199,7 @@ function certainty(timesMs: readonly number[], clarity: number): number {
 }
 
 function named({ owner, stack }: OwnerSeries): string {
-  return stack === null ? `${owner} holds` : `${owner} holds by stack ${stack}`;
+  return stack === null ? `${owner} holds` : `${owner} holds by one stack`;
 }
 
 function megabytes(bytes: number): string {

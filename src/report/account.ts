@@ -2,6 +2,7 @@ import pc from 'picocolors';
 import { formatBytes, formatChange, formatCount, formatPercent, percentOf } from './bytes.js';
 import type { AccountNode, AccountReport, AccountUnexplained } from './schema.js';
 import { cut, padTo, printable } from './text.js';
+import { isTold, verdictLines } from './verdict.js';
 
 export interface AccountTreeOptions {
   columns: number;
@@ -19,7 +20,8 @@ const NAME_MINIMUM = 24;
 export function accountTree(account: AccountReport, options: AccountTreeOptions): string {
   const { columns, colors = false, children = 8, ranges = 10 } = options;
   const color = pc.createColors(colors);
-  const sections = [headLines(account).map((line, index) => (index === 0 ? color.bold(line) : line))];
+  const bold = (line: string, index: number) => (index === 0 ? color.bold(line) : line);
+  const sections = [headLines(account).map(bold), verdictOf(account, columns).map(bold)];
   if (account.tree === null) sections.push(ownerLines(account));
   else sections.push(treeLines(account.tree, columns, children));
   const outside = account.outside.filter(({ residentBytes }) => residentBytes > 0);
@@ -44,6 +46,11 @@ export function accountTree(account: AccountReport, options: AccountTreeOptions)
 function plain(line: string): number {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: colours begin with this one.
   return line.replace(/\u001b\[[0-9;]*m/g, '').length;
+}
+
+function verdictOf({ recorded, verdict }: AccountReport, columns: number): string[] {
+  // Who was looked at once, by a collector that came for it, is not told that this was too short.
+  return recorded && isTold(verdict) ? verdictLines(verdict, columns) : [];
 }
 
 function headLines({ process, ...account }: AccountReport): string[] {

@@ -20,7 +20,7 @@ const HEAP_SITES = 8;
 /** Of stacks, those frames that `only` names. */
 export function overviewOf(whole: Snapshot, only?: FrameFilter): Overview {
   const snapshot = onlyFrames(whole, only);
-  const { process, takenAt, observedSeconds, completeness, rss, owners } = snapshot;
+  const { process, takenAt, observedSeconds, completeness, rss, owners, verdict, verdicts } = snapshot;
   const taken = new Map<string, number>();
   const sites = stackSites(snapshot).filter(({ kind, owner }) => {
     const key = ownerKey({ kind, owner });
@@ -29,7 +29,10 @@ export function overviewOf(whole: Snapshot, only?: FrameFilter): Overview {
     return count <= SITES_PER_OWNER;
   });
   const heap = { ...snapshot.heap, sites: heapSites(snapshot, HEAP_SITES) };
-  return { process, takenAt, observedSeconds, completeness, rss, owners, sites, heap };
+  return {
+    ...{ process, takenAt, observedSeconds, completeness, rss, owners, verdict, verdicts },
+    ...{ sites, heap },
+  };
 }
 
 /** An owner's identity: a library and an allocator of the same name are two owners. */

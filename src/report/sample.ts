@@ -72,6 +72,11 @@ export function sampleSnapshot(chunks = 381): Snapshot {
       2: [frame('libc.so.6', 'sbrk'), frame('libc.so.6', 'malloc'), frame('python3.11', 'main')],
     },
     hints: [],
+    verdict: {
+      ...{ verdict: 'leak outside the heap', owner: 'libucs.so.0', stack: null, confidence: 0.9, frames: [] },
+      evidence: 'What libucs.so.0 holds rose by 57.7 MB within 61 s.',
+    },
+    verdicts: [],
     accountHistory: { timesMs: [], series: [] },
   };
 }

@@ -1,6 +1,7 @@
 import type { AccountHistory, AccountSeries } from '../account/history.js';
 import type { SpecialPages } from '../account/rollup.js';
 import type { AccountKind, AccountNode } from '../account/tree.js';
+import type { Verdict } from '../diagnose/verdict.js';
 import type { OwnerKind } from '../ledger/attribution.js';
 import type { UnnamedReason } from '../symbolize/unnamed.js';
 import type { HeapMode } from '../wire/heap-mode.js';
@@ -136,6 +137,16 @@ export interface Hint {
   remedies: string[];
 }
 
+/** Whether what grows is held by somebody, or freed and kept; see src/diagnose/verdict.ts. */
+export interface SnapshotVerdict extends Verdict {
+  /** Functions of `stack`, leaf first; empty where the verdict has no stack. */
+  frames: string[];
+}
+
+export interface OwnerVerdict extends SnapshotVerdict {
+  owner: string;
+}
+
 export interface Snapshot {
   schema: 'offheap.snapshot/1';
   process: {
@@ -164,6 +175,10 @@ export interface Snapshot {
   /** Leaf first. */
   stacks: Record<string, SnapshotFrame[]>;
   hints: Hint[];
+  /** Leak or retention: of the process, by what was seen until now. */
+  verdict: SnapshotVerdict;
+  /** The same of each owner, and of each allocator. */
+  verdicts: OwnerVerdict[];
   /** Accounts taken from time to time: what grew, and into what. */
   accountHistory: AccountHistory;
 }
@@ -210,6 +225,9 @@ export interface AccountReport {
   explainedPercent: number;
   unexplainedBytes: number;
   owners: SnapshotOwner[];
+  /** As in a snapshot. */
+  verdict: SnapshotVerdict;
+  verdicts: OwnerVerdict[];
   unexplained: AccountUnexplained[];
   /** Adds up to `totalBytes + swapBytes - differenceBytes`; null once the process has ended. */
   tree: AccountNode | null;

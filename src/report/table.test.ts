@@ -12,6 +12,8 @@ test('the report names the owner, its growth, its stack and the enclosing operat
       'python3 decode.py (pid 4242), running, observed 1 min 01 s',
       'resident 76.0 MB · anonymous 62.0 MB · explained 100.0 % · 1,014,072 mapping events, none lost',
       'libucs.so.0 grows by 419.4 MB/min (100.0 % of all growth), mapped inside munmap',
+      'verdict: leak outside the heap by libucs.so.0, 90 % sure',
+      '  What libucs.so.0 holds rose by 57.7 MB within 61 s.',
       '',
       'OWNER        KIND              GROWTH  RESIDENT   SHARE    MAPPED  MAPPINGS',
       'libucs.so.0  library    +419.4 MB/min   57.7 MB  93.0 %   57.7 MB       381',

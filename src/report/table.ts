@@ -9,6 +9,7 @@ import type { Overview } from './overview.js';
 import type { SnapshotOwner } from './schema.js';
 import { accessibleBytes, type StackSite } from './stacks.js';
 import { cut, printable, stringWidth } from './text.js';
+import { isTold, verdictLines } from './verdict.js';
 
 export interface TableOptions {
   /** Width of the terminal. */
@@ -31,6 +32,7 @@ export function reportTable(overview: Overview, options: TableOptions): string {
     const heap = heapLine(overview.heap);
     if (heap !== undefined) head.push(cut(heap, columns));
     head.push(color.bold(cut(growthLine(overview), columns)));
+    if (isTold(overview.verdict)) head.push(...verdictLines(overview.verdict, columns));
   }
   const sections = [
     head,

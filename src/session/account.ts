@@ -13,6 +13,7 @@ import type { AccountReport, AccountUnexplained, Snapshot } from '../report/sche
 import { OffheapError } from '../wire/error.js';
 import { type ProcessFacts, readCommand } from './process-facts.js';
 import { type OwnedBytes, sumByOwner } from './snapshot-mappings.js';
+import { type DescribedVerdicts, NO_VERDICTS } from './verdicts.js';
 
 export interface AccountSources {
   /** The ledger's ranges as of now, all that was recorded taken in. */
@@ -22,6 +23,7 @@ export interface AccountSources {
   bytesPerMinute: (ownerKey: string) => number;
   /** Why memory may be unexplained, as the self-audit told. */
   gaps: readonly string[];
+  verdicts: DescribedVerdicts;
 }
 
 const UNCLAIMED: Attribution = {
@@ -35,11 +37,11 @@ const UNCLAIMED: Attribution = {
 /** The account of a running process that is recorded. Throws `PROCESS_MISSING` or `PROCESS_REFUSED`. */
 export function accountOf(
   { pid, command }: Pick<ProcessFacts, 'pid' | 'command'>,
-  { claims, allocators, bytesPerMinute, gaps }: AccountSources,
+  { claims, allocators, ...about }: AccountSources,
 ): AccountReport {
   const account = takeReadable(pid, claims, allocators);
   if (account.totals.totalBytes === 0) throw withoutMemory(pid);
-  return reportOf(account, { pid, command, recorded: true, bytesPerMinute, gaps });
+  return reportOf(account, { pid, command, recorded: true, ...about });
 }
 
 /**
@@ -56,6 +58,7 @@ export function accountUnrecorded(pid: number): AccountReport {
     recorded: false,
     bytesPerMinute: () => 0,
     gaps: [],
+    verdicts: NO_VERDICTS,
   });
 }
 
@@ -83,7 +86,8 @@ function takeReadable(
 }
 
 /** What is left to say of a process that has ended: who held what when it was last looked at. */
-export function accountOfEnded({ process, takenAt, rss, owners, completeness }: Snapshot): AccountReport {
+export function accountOfEnded(snapshot: Snapshot): AccountReport {
+  const { process, takenAt, rss, owners, completeness, verdict, verdicts } = snapshot;
   return {
     schema: 'offheap.account/1',
     process: { pid: process.pid, command: process.command, state: process.state },
@@ -92,6 +96,8 @@ export function accountOfEnded({ process, takenAt, rss, owners, completeness }: 
     ...rss,
     unexplainedBytes: completeness.unexplainedBytes,
     owners,
+    verdict,
+    verdicts,
     unexplained: [],
     tree: null,
     outside: [],
@@ -112,6 +118,7 @@ function reportOf(
     recorded: boolean;
     bytesPerMinute: (ownerKey: string) => number;
     gaps: readonly string[];
+    verdicts: DescribedVerdicts;
   },
 ): AccountReport {
   const { totals, reading: _, unexplained, ...figures } = account;
@@ -128,6 +135,7 @@ function reportOf(
     ...figures,
     problems: [...figures.problems, ...about.gaps],
     owners: sumByOwner(owned, about.bytesPerMinute),
+    ...about.verdicts,
     unexplained: ranges,
   };
 }

@@ -12,6 +12,8 @@ export interface AttachOptions {
   dir?: string;
   /** How often growth is sampled, in milliseconds. */
   intervalMs?: number;
+  /** Share of this process's time that may go into accounts for histories and verdicts; 0.01 at first, then 0.002. */
+  accountTimeShare?: number;
 }
 
 /**

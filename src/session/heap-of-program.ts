@@ -1,5 +1,10 @@
 import { OffheapError } from '../wire/error.js';
-import { HeapRecording, type HeapRecordingOptions, type HeapSnapshot } from './heap-recording.js';
+import {
+  HeapRecording,
+  type HeapRecordingOptions,
+  type HeapSnapshot,
+  type HeldByStack,
+} from './heap-recording.js';
 
 /** A program's heap as long as it can be read: a channel whose heap is damaged still has its mappings. */
 export class HeapOfProgram {
@@ -23,6 +28,11 @@ export class HeapOfProgram {
 
   snapshot(): HeapSnapshot | undefined {
     return this.#guard(() => this.#recording?.snapshot());
+  }
+
+  /** Undefined where it can't be read. */
+  heldByStack(): HeldByStack | undefined {
+    return this.#guard(() => this.#recording?.heldByStack());
   }
 
   mark(): void {

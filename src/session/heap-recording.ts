@@ -1,3 +1,4 @@
+import type { HeldBytes } from '../diagnose/memory-log.js';
 import { attributeAllocation, type HeapAttribution } from '../ledger/heap-attribution.js';
 import type { HeapLeak } from '../report/heap/sites.js';
 import type { SnapshotHeap } from '../report/schema.js';
@@ -19,6 +20,12 @@ export interface HeapRecordingOptions {
 export interface HeapSnapshot {
   part: SnapshotHeap;
   totals: HeapTotals;
+}
+
+/** What lives on the heap by stack; null where nothing is recorded. The epoch changes with what is recorded. */
+export interface HeldByStack {
+  epoch: number;
+  stacks: HeldBytes[] | null;
 }
 
 /** The heap of one program: what its channel tells, with owners. */
@@ -62,6 +69,21 @@ export class HeapRecording {
   snapshot(): HeapSnapshot {
     const [columns, totals] = this.read((channel) => [channel.sites(), channel.totals()] as const);
     return { part: heapSnapshot(columns, totals, (node) => this.#attributionOf(node)), totals };
+  }
+
+  /** What each stack's allocations hold. */
+  heldByStack(): HeldByStack {
+    const [{ stack, liveBytes }, { mode, epoch }] = this.read(
+      (channel) => [channel.sites(), channel.totals()] as const,
+    );
+    if (mode === 'off') return { epoch, stacks: null };
+    const stacks: HeldBytes[] = [];
+    for (let row = 0; row < stack.length; row++) {
+      if (liveBytes[row]! <= 0) continue;
+      const { owner } = this.#attributionOf(stack[row]!);
+      stacks.push({ owner, stack: stack[row]!, bytes: liveBytes[row]! });
+    }
+    return { epoch, stacks };
   }
 
   /** Asks the ledger about one moment. The stacks of its answer can be resolved then. */

@@ -1,15 +1,27 @@
 import type { AllocatorReader } from '../account/allocators/inside.js';
 import { ALLOCATOR_READERS } from '../account/allocators/readers.js';
 import { insideAsTold } from '../account/allocators/told.js';
+import type { AccountNode } from '../account/tree.js';
 import { GrowthTracker } from '../diagnose/growth.js';
+import { MemoryLog } from '../diagnose/memory-log.js';
+import { judge, judgeOwners, type Verdict } from '../diagnose/verdict.js';
 import type { SourceLines } from '../symbolize/lines/source-lines.js';
 import type { Symbolizer } from '../symbolize/symbols.js';
 import { AllocatorStatistics } from './allocator-statistics.js';
 import { Attributions } from './attributions.js';
 import { CodeMap } from './code-map.js';
 import { HeapOfProgram } from './heap-of-program.js';
+import { isTorn, memoryMoment } from './memory-moment.js';
 import type { ProcessRecording } from './recording.js';
 import { ownerKey } from './snapshot-mappings.js';
+
+/** So many accounts are passed over of an allocator that changes while it is read. */
+const MOST_TORN = 5;
+
+export interface Verdicts {
+  process: Verdict;
+  owners: (Verdict & { owner: string })[];
+}
 
 export interface ProgramOptions {
   symbolizer: Symbolizer;
@@ -30,6 +42,11 @@ export class Program {
   readonly growth = new GrowthTracker();
   /** Who can look into its allocators' memory, or can ask them. */
   readonly allocators: readonly AllocatorReader[];
+  readonly #memory = new MemoryLog();
+  #heapEpoch = 0;
+  #tornInARow = 0;
+  #verdicts: Verdicts | undefined;
+  #judgedChanges = -1;
 
   constructor(
     readonly recording: ProcessRecording,
@@ -40,6 +57,28 @@ export class Program {
     const statistics = new AllocatorStatistics(recording.drain.channel, pid);
     this.allocators = [...ALLOCATOR_READERS, insideAsTold(() => statistics.ask())];
     this.heap = new HeapOfProgram(recording.path, { code: this.code, readMappings });
+  }
+
+  /** Notes what memory is used for at this moment. */
+  sampleMemory(tree: AccountNode): void {
+    this.#tornInARow = isTorn(tree) ? this.#tornInARow + 1 : 0;
+    if (this.#tornInARow > 0 && this.#tornInARow <= MOST_TORN) return;
+    const held = this.heap.heldByStack();
+    // Since a switch other blocks are followed than before.
+    if (held !== undefined && held.epoch !== this.#heapEpoch) this.#memory.clear();
+    this.#heapEpoch = held?.epoch ?? this.#heapEpoch;
+    this.#memory.add(performance.now(), memoryMoment(tree, held?.stacks ?? null));
+  }
+
+  /** Leak or retention, of the process and of each owner. */
+  verdicts(): Verdicts {
+    const { changes } = this.#memory;
+    if (this.#verdicts === undefined || this.#judgedChanges !== changes) {
+      const history = this.#memory.history();
+      this.#verdicts = { process: judge(history), owners: judgeOwners(history) };
+      this.#judgedChanges = changes;
+    }
+    return this.#verdicts;
   }
 
   /** Notes what each owner holds at this moment. */

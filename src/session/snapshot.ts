@@ -10,6 +10,7 @@ import type { ProcessRecording } from './recording.js';
 import type { ResidencySampler } from './residency-sampler.js';
 import { completenessOf } from './snapshot-completeness.js';
 import { listMappings, sumByOwner, unexplainedMapping, unexplainedRanges } from './snapshot-mappings.js';
+import type { DescribedVerdicts } from './verdicts.js';
 
 /** All that a snapshot is made of. */
 export interface SnapshotSources {
@@ -21,6 +22,7 @@ export interface SnapshotSources {
   heap?: HeapOfProgram | undefined;
   residency: ResidencySampler;
   accountHistory: AccountHistory;
+  verdicts: DescribedVerdicts;
   bytesPerMinute: (ownerKey: string) => number;
   observedSeconds: number;
   problem: string | undefined;
@@ -81,6 +83,7 @@ export function buildSnapshot(sources: SnapshotSources): Snapshot {
     heap: heap?.part ?? NO_HEAP,
     stacks,
     hints: [],
+    ...sources.verdicts,
     accountHistory: sources.accountHistory,
   };
 }

@@ -37,10 +37,13 @@ import type {
 } from './session.js';
 import { buildSnapshot } from './snapshot.js';
 import { trimTarget } from './trim.js';
+import { describedVerdicts } from './verdicts.js';
 
 export interface WatchOptions extends RecordingOptions {
   /** How often growth is sampled, in milliseconds. */
   intervalMs?: number;
+  /** Share of the collector's time that accounts may take which are kept for their history and for verdicts. */
+  accountTimeShare?: number;
   symbolizer?: Symbolizer;
   lines?: SourceLines;
   /** Whether there is a channel of the process that it does not follow yet: an exec's, found before it was looked at. */
@@ -82,7 +85,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     });
     this.#residency = new ResidencySampler(facts);
     this.#audit = new SelfAudit(facts, (gap) => void this.emit('gap', gap));
-    this.#accounts = new AccountSampler(facts);
+    this.#accounts = new AccountSampler(facts, options.accountTimeShare);
     this.#timer = new SampleTimer(() => this.#sample(), options.intervalMs ?? INTERVAL_MS);
     this.heap = heapView(this);
     this.ledger = {
@@ -244,6 +247,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
         allocators: program.allocators,
         bytesPerMinute: (key) => program.growth.bytesPerMinute(key),
         gaps: this.#gaps(),
+        verdicts: describedVerdicts(program),
       });
     } catch (error) {
       // It ended while it was read.
@@ -304,8 +308,10 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     this.#audit.check(program.recording);
     program.recording.followJit();
     this.#residency.sample(program.recording.ledger);
-    this.#accounts.sample(program.allocators, () =>
-      claimsOf(program.recording, program.attributions, this.#facts),
+    this.#accounts.sample(
+      program.allocators,
+      () => claimsOf(program.recording, program.attributions, this.#facts),
+      (tree) => program.sampleMemory(tree),
     );
     program.sampleGrowth();
     // A whole snapshot is made only for those who want it: with 100,000 mappings it is work.
@@ -333,6 +339,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
       heap: program?.heap,
       residency: this.#residency,
       accountHistory: this.#accounts.history,
+      verdicts: describedVerdicts(program),
       bytesPerMinute: (key) => program?.growth.bytesPerMinute(key) ?? 0,
       observedSeconds: (Date.now() - this.#since) / 1000,
       problem: this.#problem,

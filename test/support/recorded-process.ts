@@ -5,6 +5,7 @@ import { ProcessFacts } from '../../src/session/process-facts.js';
 import { ProcessRecording, type RecordingOptions } from '../../src/session/recording.js';
 import { ResidencySampler } from '../../src/session/residency-sampler.js';
 import { buildSnapshot } from '../../src/session/snapshot.js';
+import { NO_VERDICTS } from '../../src/session/verdicts.js';
 import type { Symbolizer } from '../../src/symbolize/symbols.js';
 import type { MappingEvent } from '../../src/wire/event.js';
 
@@ -103,6 +104,7 @@ export class RecordedProcess {
       bytesPerMinute: () => 0,
       observedSeconds: 0,
       accountHistory: { timesMs: [], series: [] },
+      verdicts: NO_VERDICTS,
       problem: undefined,
       gaps: [],
       unlocatedBytes: 0,

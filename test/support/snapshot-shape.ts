@@ -45,6 +45,15 @@ const HEAP_SUMS = {
 };
 const HEAP_COUNTS = { ...HEAP_SUMS, peakBytes: count };
 
+const VERDICT: Shape = {
+  verdict: oneOf('leak', 'leak outside the heap', 'retention', 'none', 'unknown'),
+  owner: textOrNull,
+  stack: countOrNull,
+  confidence: (value) => number(value) && (value as number) >= 0 && (value as number) <= 1,
+  evidence: text,
+  frames: [text],
+};
+
 /** `offheap.snapshot/1` as it is published, and what was added since. */
 const SNAPSHOT: Shape = {
   schema: oneOf('offheap.snapshot/1'),
@@ -134,6 +143,8 @@ const SNAPSHOT: Shape = {
       functionAddress: new Optional(hexadecimal),
     },
   ]),
+  verdict: VERDICT,
+  verdicts: [VERDICT],
   hints: [{ id: text, owner: text, summary: text, evidence: [text], remedies: [text] }],
   accountHistory: {
     timesMs: [seconds],

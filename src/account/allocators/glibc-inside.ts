@@ -10,14 +10,14 @@ export function insideGlibc(pid: number, memory: AllocatorMemory): AllocatorInsi
   const { heaps, unread } = readGlibcHeaps(pid, memory.areas);
   const own = heaps.filter((heap) => lies(heap, memory.ranges));
   const resident = measureResidency(pid, own);
-  const parts = { live: 0, retained: 0, slack: 0, metadata: 0 };
+  const parts = { live: 0, retained: 0, pinned: 0, metadata: 0 };
   own.forEach((heap, index) => {
     const wholeFreePages = heap.retained.reduce((bytes, { start, end }) => bytes + end - start, 0);
     // Beside a header there is always a page in memory: free bytes that share theirs with a block are resident.
-    const slack = heap.freeBytes + heap.topBytes - wholeFreePages;
-    const known = heap.retainedResidentBytes + slack + heap.metadataBytes + heap.foreignBytes;
+    const pinned = heap.freeBytes + heap.topBytes - wholeFreePages;
+    const known = heap.retainedResidentBytes + pinned + heap.metadataBytes + heap.foreignBytes;
     parts.retained += heap.retainedResidentBytes;
-    parts.slack += slack;
+    parts.pinned += pinned;
     parts.metadata += heap.metadataBytes;
     // Blocks need not have been written to: what is left in memory is theirs, and no more than they have.
     parts.live += Math.max(0, Math.min(heap.inUseBytes, resident[index]!.residentBytes - known));
@@ -30,7 +30,7 @@ export function insideGlibc(pid: number, memory: AllocatorMemory): AllocatorInsi
     parts: [
       part('live', 'blocks in use'),
       part('retained', 'free pages that libc keeps'),
-      part('slack', 'free beside blocks in use'),
+      part('pinned', 'free beside blocks in use'),
       part('metadata', 'headers'),
     ],
     problems: torn.length === 0 ? [] : [`${torn.length} heaps of ${memory.owner} could not be followed`],

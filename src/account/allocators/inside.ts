@@ -21,7 +21,8 @@ export interface AllocatorMemory {
 
 /** What an allocator uses resident (and swapped) memory for. */
 export interface AllocatorPart {
-  kind: 'live' | 'cached' | 'retained' | 'metadata' | 'slack';
+  /** `pinned`: free, on pages that live blocks keep in memory; `slack`: of live blocks, more than was asked for. */
+  kind: 'live' | 'cached' | 'retained' | 'pinned' | 'metadata' | 'slack';
   name: string;
   residentBytes: number;
   swapBytes: number;

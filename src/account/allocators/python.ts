@@ -47,7 +47,7 @@ export function insidePython(pid: number, { owner, ranges }: AllocatorMemory): A
   const { poolBytes, resident } = readPythonArenas(pid, ranges);
   const known = poolBytes > 0 || resident.frames > 0;
   if (!known) return { parts: [], problems: [`${owner} has arenas of a kind that can't be read`] };
-  const part = (kind: 'live' | 'retained' | 'slack' | 'metadata', name: string, residentBytes: number) => ({
+  const part = (kind: 'live' | 'retained' | 'pinned' | 'metadata', name: string, residentBytes: number) => ({
     ...{ kind, name, residentBytes, swapBytes: 0 },
   });
   return {
@@ -55,7 +55,7 @@ export function insidePython(pid: number, { owner, ranges }: AllocatorMemory): A
       part('live', 'small objects', resident.live),
       part('live', 'evaluation stacks', resident.frames),
       part('retained', 'free pools that Python keeps', resident.retained),
-      part('slack', 'free beside objects', resident.slack),
+      part('pinned', 'free beside objects', resident.slack),
       part('metadata', 'headers of pools', resident.metadata),
     ],
     problems: [],

@@ -47,7 +47,7 @@ function jemallocParts(values: ReadonlyMap<string, number>, { ranges }: Allocato
   const parts = withLive(ranges, value('stats.allocated') - cached, [
     part('cached', 'free in caches of threads', cached),
     part('retained', 'free pages that jemalloc keeps', freePages * value('arenas.page')),
-    part('slack', 'free beside blocks in use', value('stats.active') - value('stats.allocated')),
+    part('pinned', 'free beside blocks in use', value('stats.active') - value('stats.allocated')),
   ]);
   // Its tables for all addresses are touched where there are blocks, and counted in whole.
   const rest = residentOf(ranges) - sumOf(parts);
