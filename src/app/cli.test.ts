@@ -31,17 +31,17 @@ describe('usage errors: status 2, one line on stderr, nothing on stdout', () => 
     ],
     [['run', '--interval', '0', '--', 'true'], /expected a whole number above 0; see offheap --help$/],
     [
-      ['run', '--flamegraph', 'a.pb.gz', '--', 'true'],
-      /'a\.pb\.gz'; end it in one of \.html, \.svg, \.folded; see/,
+      ['run', '--flamegraph', 'a.json', '--', 'true'],
+      /'a\.json'; end it in one of \.html, \.svg, \.folded, \.speedscope\.json, \.pb\.gz; see/,
     ],
     [
-      ['run', '--flamegraph', 'a.speedscope.json', '--', 'true'],
-      /end it in one of \.html, \.svg, \.folded; see/,
+      ['run', '--native-only', '--python-only', '--', 'true'],
+      "offheap: option '--native-only' cannot be used with option '--python-only'; see offheap --help",
     ],
     [['snapshot', 'abc'], /expected a process id; see offheap --help$/],
     [['top', '-5'], /'-5' is invalid for argument 'pid'. expected a process id; see offheap --help$/],
     [['eval', '1'], "offheap: missing required argument 'expression'; see offheap --help"],
-    [['flamegraph', '1', '-o', 'a.png'], /'a\.png'; end it in one of \.html, \.svg, \.folded; see/],
+    [['flamegraph', '1', '-o', 'a.png'], /'a\.png'; end it in one of \.html, \.svg, \.folded, /],
   ])('%j', async (args, message) => {
     const { status, stdout, stderr } = await offheap(...args);
     expect(stdout).toBe('');

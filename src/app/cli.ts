@@ -63,7 +63,11 @@ export function program(): Command {
     )
     .option('--dir <dir>', 'where channels lie; default: a private folder of the shared-memory file system')
     .option('--snapshot <file>', 'write the last snapshot as JSON when COMMAND ends')
-    .option('--flamegraph <file>', 'write a flame graph at the end (.html, .svg, .folded)', flamegraphFile)
+    .option(
+      '--flamegraph <file>',
+      'write a flame graph at the end (.html, .svg, .folded, .speedscope.json, .pb.gz)',
+      flamegraphFile,
+    )
     .option('--fold', FOLD_TEXT)
     .option('--interval <ms>', 'how often resident bytes and growth are sampled', positive, 1000)
     .option('--quiet', 'no report on stderr')
@@ -91,7 +95,11 @@ export function program(): Command {
     .action(account);
   withFrameOptions(onProcess('flamegraph', 'flame graph of live bytes: of mappings, or of the heap'))
     .argument('<pid>', 'the process', processId)
-    .option('-o, --output <file>', 'write it there (.html, .svg, .folded)', flamegraphFile)
+    .option(
+      '-o, --output <file>',
+      'write it there (.html, .svg, .folded, .speedscope.json, .pb.gz)',
+      flamegraphFile,
+    )
     .option('--heap', 'of what allocators have handed out')
     .option('--growth', 'of what grew since the last mark, which offheap eval PID "mark()" sets')
     .option('--fold', FOLD_TEXT)

@@ -27,7 +27,7 @@ export interface Collector {
   trim(): Promise<TrimReport>;
   mark(): Promise<{ takenAt: string }>;
   diff(): Promise<SnapshotDiff>;
-  flamegraph(options?: FlamegraphOptions): Promise<string>;
+  flamegraph(options?: FlamegraphOptions): Promise<string | Uint8Array>;
   /** The value of an expression in the REPL's context, as text. */
   evaluate(expression: string, options: EvaluateOptions): Promise<string>;
   /** Resolves when the REPL was left. */
@@ -78,7 +78,7 @@ export class LocalCollector implements Collector {
     return this.session.diff();
   }
 
-  flamegraph(options?: FlamegraphOptions): Promise<string> {
+  flamegraph(options?: FlamegraphOptions): Promise<string | Uint8Array> {
     return this.session.flamegraph(options);
   }
 

@@ -92,7 +92,7 @@ export function flamegraph(pid: number, options: FlamegraphCommandOptions): Prom
     const how = { only: filterOf(options), foldPlumbing };
     const of = heap ? (growth ? 'heap-growth' : 'heap') : growth ? 'growth' : 'live';
     const file = await waiting('drawing the flame graph', collector.flamegraph({ format, of, ...how }));
-    if (output === undefined && !process.stdout.isTTY) return print(file);
+    if (output === undefined && typeof file === 'string' && !process.stdout.isTTY) return print(file);
     // Nobody wants markup on their terminal.
     const path = output ?? flamegraphFileName(pid, new Date());
     await writeFile(path, file);

@@ -95,8 +95,9 @@ class RemoteCollector implements Collector {
     return this.call('diff');
   }
 
-  flamegraph(options: FlamegraphOptions = {}): Promise<string> {
-    return this.call('flamegraph', { ...options });
+  async flamegraph(options: FlamegraphOptions = {}): Promise<string | Uint8Array> {
+    const file = await this.call<string | { base64: string }>('flamegraph', { ...options });
+    return typeof file === 'string' ? file : Buffer.from(file.base64, 'base64');
   }
 
   evaluate(expression: string, options: EvaluateOptions): Promise<string> {

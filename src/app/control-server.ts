@@ -155,7 +155,7 @@ async function call(collector: Collector, { method, params }: ControlRequest): P
     case 'diff':
       return collector.diff();
     case 'flamegraph':
-      return collector.flamegraph(params as FlamegraphOptions);
+      return asJson(await collector.flamegraph(params as FlamegraphOptions));
     case 'eval':
       return collector.evaluate(String(params.expression), {
         json: params.json === true,
@@ -168,6 +168,11 @@ async function call(collector: Collector, { method, params }: ControlRequest): P
         `this collector knows no method '${method}'; update the older part`,
       );
   }
+}
+
+/** Bytes have no form of their own in JSON. */
+function asJson(file: string | Uint8Array): string | { base64: string } {
+  return typeof file === 'string' ? file : { base64: Buffer.from(file).toString('base64') };
 }
 
 function upgrade(socket: Socket, params: Record<string, unknown>, collector: Collector): void {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sampleSnapshot } from '../report/sample.js';
 import { LocalCollector } from './collector.js';
@@ -50,6 +51,8 @@ test('every method answers what the session says', async () => {
   expect(await collector.flamegraph({ format: 'folded', of: 'growth' })).toMatch(
     /\[mmap inside munmap\] 3031040\n$/,
   );
+  const bytes = await collector.flamegraph({ format: 'pb.gz' });
+  expect(typeof bytes !== 'string' && gunzipSync(bytes).includes('ucs_mpool_grow')).toBe(true);
   expect(await collector.evaluate('1 + 1', style)).toBe('2');
   await collector.close();
 });

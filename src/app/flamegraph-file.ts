@@ -1,11 +1,9 @@
-import { extname } from 'node:path';
 import { FLAMEGRAPH_FORMATS, type FlamegraphFormat } from '../report/flamegraph/flamegraph.js';
 import { OffheapError } from '../wire/error.js';
 
 /** The format that a file's name asks for. */
 export function formatOfFile(file: string): FlamegraphFormat {
-  const extension = extname(file).slice(1);
-  const format = FLAMEGRAPH_FORMATS.find((known) => known === extension);
+  const format = FLAMEGRAPH_FORMATS.find((known) => file.endsWith(`.${known}`));
   if (format !== undefined) return format;
   const known = FLAMEGRAPH_FORMATS.map((name) => `.${name}`).join(', ');
   throw new OffheapError(

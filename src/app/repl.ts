@@ -59,7 +59,7 @@ function defineCommands(server: REPLServer, session: Session, columns: number): 
     },
   });
   server.defineCommand('flamegraph', {
-    help: 'Write a flame graph of live bytes: .flamegraph FILE (.html, .svg, .folded)',
+    help: 'Write a flame graph of live bytes: .flamegraph FILE (.html, .svg, .folded, .speedscope.json, .pb.gz)',
     action(file) {
       saveFlamegraph(session, file).then(print, (error: unknown) => {
         print(error instanceof Error ? error.message : String(error));

@@ -6,7 +6,15 @@ import type { Snapshot } from '../report/schema.js';
 import { stackSites } from '../report/stacks.js';
 import { accountOfEnded } from '../session/account.js';
 import { heapView } from '../session/heap-view.js';
-import type { FlamegraphOptions, HeapView, LedgerView, Session, SessionEvents } from '../session/session.js';
+import type {
+  FlamegraphFile,
+  FlamegraphFormat,
+  FlamegraphOptions,
+  HeapView,
+  LedgerView,
+  Session,
+  SessionEvents,
+} from '../session/session.js';
 import { OffheapError } from '../wire/error.js';
 
 /** A session over hand-made snapshots, for tests of what stands above sessions: it leaks `perCall` chunks a look. */
@@ -61,7 +69,10 @@ export class SampleSession extends EventEmitter<SessionEvents> implements Sessio
     return diffSnapshots(since, this.snapshot());
   }
 
-  async flamegraph({ format = 'svg', of = 'live', ...how }: FlamegraphOptions = {}): Promise<string> {
+  async flamegraph<F extends FlamegraphFormat = 'svg'>(
+    options: FlamegraphOptions<F> = {},
+  ): Promise<FlamegraphFile<F>> {
+    const { format = 'svg' as F, of = 'live', ...how } = options;
     const isGrowth = of === 'growth' || of === 'heap-growth';
     if (isGrowth && this.marked === undefined) {
       throw new OffheapError('no-mark', 'nothing was marked; call mark() first');

@@ -22,6 +22,7 @@ export { launch } from './launch.js';
 export type { ProcessEntry } from './processes.js';
 export { listProcesses } from './processes.js';
 export type {
+  FlamegraphFile,
   FlamegraphFormat,
   FlamegraphOptions,
   FrameFilter,

@@ -78,9 +78,9 @@ export class ProcessRecording implements DrainHandler {
         ...(options.elfStore === undefined ? {} : { store: options.elfStore }),
       }),
     );
-    const { processId: pid, processStartTicks: startTicks, startMonotonicNs } = header;
+    const { processId: ownPid, processStartTicks: startTicks, startMonotonicNs } = header;
     this.jit = new JitCode({
-      sight: new ProcessSight({ pid, startTicks, channelPath: path }),
+      sight: new ProcessSight({ pid: processId, ownPid, startTicks, channelPath: path }),
       startMonotonicNs,
       startUnixMs: Number(header.startUnixNs / 1_000_000n),
       nowNs: () => this.nowNs,

@@ -1,5 +1,5 @@
 import type { SnapshotDiff } from '../report/diff.js';
-import type { FlamegraphFormat } from '../report/flamegraph/flamegraph.js';
+import type { FlamegraphFile, FlamegraphFormat } from '../report/flamegraph/flamegraph.js';
 import type { FrameFilter } from '../report/frame-filter.js';
 import type { HeapLeak, HeapSite } from '../report/heap/sites.js';
 import type {
@@ -14,7 +14,16 @@ import type {
 import type { StackSite } from '../report/stacks.js';
 import type { HeapMode } from '../wire/heap-mode.js';
 
-export type { FlamegraphFormat, FrameFilter, HeapLeak, HeapMode, HeapSite, SnapshotDiff, StackSite };
+export type {
+  FlamegraphFile,
+  FlamegraphFormat,
+  FrameFilter,
+  HeapLeak,
+  HeapMode,
+  HeapSite,
+  SnapshotDiff,
+  StackSite,
+};
 
 export interface LedgerView {
   byOwner(): SnapshotOwner[];
@@ -77,8 +86,9 @@ export interface HeapView {
   leaks(since?: number): HeapLeak[];
 }
 
-export interface FlamegraphOptions {
-  format?: FlamegraphFormat;
+export interface FlamegraphOptions<F extends FlamegraphFormat = FlamegraphFormat> {
+  /** By default svg. */
+  format?: F;
   /**
    * `live`: mapped bytes; `growth`: bytes by which they grew since the last mark; `heap` and `heap-growth`: the same of
    * what allocators have handed out.
@@ -132,7 +142,8 @@ export interface Session {
   trim(options?: { limitMs?: number }): Promise<TrimReport>;
   mark(): Snapshot;
   diff(since?: Snapshot): SnapshotDiff;
-  flamegraph(options?: FlamegraphOptions): Promise<string>;
+  /** One whole file: text, or of format pb.gz bytes. */
+  flamegraph<F extends FlamegraphFormat = 'svg'>(options?: FlamegraphOptions<F>): Promise<FlamegraphFile<F>>;
   on<E extends keyof SessionEvents>(event: E, listener: (...args: SessionEvents[E]) => void): this;
   off<E extends keyof SessionEvents>(event: E, listener: (...args: SessionEvents[E]) => void): this;
   close(): Promise<void>;

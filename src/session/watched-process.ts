@@ -27,6 +27,8 @@ import { ResidencySampler } from './residency-sampler.js';
 import { SampleTimer } from './sample-timer.js';
 import { SelfAudit } from './self-audit.js';
 import type {
+  FlamegraphFile,
+  FlamegraphFormat,
   FlamegraphOptions,
   HeapView,
   LedgerView,
@@ -275,7 +277,10 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     return diffSnapshots(since ?? this.#requireMark(), this.snapshot());
   }
 
-  async flamegraph({ format = 'svg', of = 'live', ...how }: FlamegraphOptions = {}): Promise<string> {
+  async flamegraph<F extends FlamegraphFormat = 'svg'>(
+    options: FlamegraphOptions<F> = {},
+  ): Promise<FlamegraphFile<F>> {
+    const { format = 'svg' as F, of = 'live', ...how } = options;
     const since = of === 'growth' || of === 'heap-growth' ? this.#requireMark() : undefined;
     const what = of === 'heap' || of === 'heap-growth' ? 'heap' : 'mappings';
     const snapshot = await this.withLines(this.snapshot());

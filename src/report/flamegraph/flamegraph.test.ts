@@ -5,7 +5,8 @@ import { sampleSnapshot } from '../sample.js';
 import type { Snapshot } from '../schema.js';
 import { callTree } from '../tree.js';
 import { renderFlamegraph } from './flamegraph.js';
-import { fold, NO_STACK } from './fold.js';
+import { fold } from './fold.js';
+import { NO_STACK } from './held.js';
 
 const total = (snapshot: Snapshot) => snapshot.mappings.reduce((sum, { bytes }) => sum + bytes, 0);
 const weights = (text: string) =>

@@ -4,17 +4,34 @@ import { type Folded, type FoldOptions, fold } from './fold.js';
 import { foldedText } from './folded.js';
 import { flameHtml } from './html.js';
 import { layout } from './layout.js';
+import { pprofFile } from './pprof.js';
+import { speedscopeFile } from './speedscope.js';
 import { flameSvg } from './svg.js';
 
-export const FLAMEGRAPH_FORMATS = ['html', 'svg', 'folded'] as const;
+export const FLAMEGRAPH_FORMATS = ['html', 'svg', 'folded', 'speedscope.json', 'pb.gz'] as const;
 export type FlamegraphFormat = (typeof FLAMEGRAPH_FORMATS)[number];
 
-export interface RenderOptions extends FoldOptions {
-  format: FlamegraphFormat;
+/** What a file of a format holds: text, or bytes. */
+export type FlamegraphFile<F extends FlamegraphFormat> = F extends 'pb.gz' ? Uint8Array : string;
+
+export interface RenderOptions<F extends FlamegraphFormat> extends FoldOptions {
+  format: F;
 }
 
-/** The flame graph of what lives, or of what grew `since` an earlier snapshot. Each format is one whole file. */
-export function renderFlamegraph(snapshot: Snapshot, { format, ...options }: RenderOptions): string {
+/**
+ * The flame graph of what lives, or of what grew `since` an earlier snapshot. Each format is one whole file; those of
+ * speedscope and pprof have frames of their own, which they can fold themselves.
+ */
+export function renderFlamegraph<F extends FlamegraphFormat>(
+  snapshot: Snapshot,
+  { format, ...options }: RenderOptions<F>,
+): FlamegraphFile<F> {
+  return render(snapshot, format, options) as FlamegraphFile<F>;
+}
+
+function render(snapshot: Snapshot, format: FlamegraphFormat, options: FoldOptions): string | Uint8Array {
+  if (format === 'pb.gz') return pprofFile(snapshot, options);
+  if (format === 'speedscope.json') return speedscopeFile(snapshot, options);
   const folded = fold(snapshot, options);
   if (format === 'folded') return foldedText(folded.root);
   const draw = ({ root, what }: Folded) => layout(root, what === 'heap' ? 'allocation' : 'mapping');

@@ -1,6 +1,7 @@
 import { type FrameFilter, onlyFrames } from '../frame-filter.js';
-import type { OwnerKind, Snapshot, SnapshotFrame } from '../schema.js';
+import type { Snapshot, SnapshotFrame } from '../schema.js';
 import { printable } from '../text.js';
+import { enclosedName, type FlameSubject, type Held, heldOf, noStackName } from './held.js';
 import { type FrameKind, frameKinds, ownerFrameKind } from './kind.js';
 import { type FrameLabel, frameLabels } from './label.js';
 import { foldPlumbing, plumbingOf } from './plumbing.js';
@@ -19,9 +20,6 @@ export interface FlameNode {
   /** Of a box that stands for several frames: their names. */
   inside?: Set<string>;
 }
-
-/** What is drawn: mapped memory, or what allocators have handed out. */
-export type FlameSubject = 'mappings' | 'heap';
 
 export interface FoldOptions {
   what?: FlameSubject | undefined;
@@ -42,25 +40,10 @@ export interface Folded {
   shrunkBytes: number;
 }
 
-export const NO_STACK = '[mapped before the recording began]';
-const NO_HEAP_STACK = '[no stack]';
-const NO_FRAMES: Record<FrameFilter, string> = { native: '[no native frames]', python: '[no Python frames]' };
-
 interface Tower {
   frames: FrameLabel[];
   bytes: number;
   count: number;
-}
-
-/** What a tower is made of. */
-interface Held {
-  stack: number;
-  owner: string;
-  kind: OwnerKind;
-  bytes: number;
-  count: number;
-  /** The operation inside which it was mapped, and the one that mapped it. */
-  enclosed?: { operation: string; enclosing: string };
 }
 
 /**
@@ -119,21 +102,6 @@ function reservedBytes({ mappings }: Snapshot): number {
   return mappings.reduce((sum, { bytes, reserved }) => sum + (reserved ? bytes : 0), 0);
 }
 
-function* mappingsOf({ mappings }: Snapshot): Generator<Held> {
-  for (const { stack, owner, kind, bytes, operation, enclosing, reserved } of mappings) {
-    if (reserved) continue;
-    const held: Held = { stack, owner, kind, bytes, count: 1 };
-    if (enclosing !== null) held.enclosed = { operation, enclosing };
-    yield held;
-  }
-}
-
-function* allocationsOf({ heap }: Snapshot): Generator<Held> {
-  for (const { stack, owner, kind, liveBytes, liveAllocations } of heap.sites) {
-    if (liveBytes > 0) yield { stack, owner, kind, bytes: liveBytes, count: liveAllocations };
-  }
-}
-
 /** Keyed by what the frames say, not by stack ids: those of two recordings differ. */
 function towersOf(
   whole: Snapshot,
@@ -142,14 +110,11 @@ function towersOf(
   const snapshot = onlyFrames(whole, only);
   const drawing: Drawing = {
     label: frameLabels(),
-    noStack: ({ stack }) => {
-      if (whole.stacks[stack] !== undefined && only !== undefined) return NO_FRAMES[only];
-      return what === 'heap' ? NO_HEAP_STACK : NO_STACK;
-    },
+    noStack: ({ stack }) => noStackName(what, only, whole.stacks[stack] !== undefined),
     folds: foldPlumbing ?? false,
   };
   const byStack = new Map<string, Tower>();
-  for (const held of what === 'heap' ? allocationsOf(snapshot) : mappingsOf(snapshot)) {
+  for (const held of heldOf(snapshot, what)) {
     const { stack, owner, kind, enclosed } = held;
     const key = `${stack}\0${owner}\0${kind}\0${enclosed?.enclosing}\0${enclosed?.operation}`;
     let tower = byStack.get(key);
@@ -204,7 +169,7 @@ function framesOf(snapshot: Snapshot, held: Held, { label, noStack, folds }: Dra
   if (enclosed !== undefined) {
     const { operation, enclosing } = enclosed;
     frames.push({
-      name: `[${operation} inside ${enclosing}]`,
+      name: enclosedName(enclosed),
       detail: `owner ${printable(owner)}: this ${operation} happened while the thread was inside ${enclosing}`,
       kind: 'enclosed',
     });

@@ -3,6 +3,8 @@ import { liveness } from '../../drain/process-identity.js';
 
 export interface ProcessSightOptions {
   pid: number;
+  /** The pid that the process knows itself by: that of its own pid namespace. */
+  ownPid: number;
   startTicks: number;
   /** Of the process's channel: a file that it made. */
   channelPath: string;
@@ -10,16 +12,14 @@ export interface ProcessSightOptions {
 
 /** How files look from within a process, as long as it lives and, where it shares our file systems, beyond. */
 export class ProcessSight {
-  /** The pid that the process knows itself by: that of its innermost pid namespace. */
   readonly ownPid: number;
   readonly #users: ReadonlySet<number>;
   readonly #isApart: boolean;
 
   constructor(private readonly options: ProcessSightOptions) {
-    const { pid, channelPath } = options;
-    const status = this.#lives() ? readStatus(pid) : '';
-    this.ownPid = Number(field(status, 'NSpid').at(-1) ?? pid);
-    const users = field(status, 'Uid').map(Number);
+    const { pid, ownPid, channelPath } = options;
+    this.ownPid = ownPid;
+    const users = this.#lives() ? usersOf(pid) : [];
     // Root may write anything anyway.
     this.#users = new Set([0, ...(users.length > 0 ? users : ownerOf(channelPath))]);
     this.#isApart = this.#lives() && mountNamespace(pid) !== mountNamespace('self');
@@ -40,22 +40,14 @@ export class ProcessSight {
   }
 }
 
-function readStatus(pid: number): string {
+/** Its real, effective and saved user, and that of the file system. */
+function usersOf(pid: number): number[] {
   try {
-    return readFileSync(`/proc/${pid}/status`, 'latin1');
+    const [, users = ''] = /^Uid:\s*(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1')) ?? [];
+    return users.split(/\s+/).filter(Boolean).map(Number);
   } catch {
-    return '';
+    return [];
   }
-}
-
-function field(status: string, name: string): string[] {
-  const line = status.split('\n').find((each) => each.startsWith(`${name}:`));
-  return line === undefined
-    ? []
-    : line
-        .slice(name.length + 1)
-        .trim()
-        .split(/\s+/);
 }
 
 function ownerOf(path: string): number[] {
