@@ -18,8 +18,6 @@ constexpr size_t kLongestText = 1 << 16;
 // Numbers texts, from 1; 0 stands for none.
 class Texts {
   public:
-    explicit Texts(MessageWriter& writer) : writer_(writer) {}
-
     uint32_t number(const char* text) {
         if (text == nullptr) return 0;
         // Most texts come again and again at the same place.
@@ -29,7 +27,7 @@ class Texts {
             uint32_t& same = by_value_[value];
             if (same == 0) {
                 same = static_cast<uint32_t>(by_value_.size());
-                writer_.text(value);
+                texts_.text(value);
             }
             known = same;
         }
@@ -37,11 +35,31 @@ class Texts {
     }
 
     uint32_t count() const { return static_cast<uint32_t>(by_value_.size()); }
+    const std::vector<uint8_t>& bytes() const { return texts_.bytes(); }
 
   private:
-    MessageWriter& writer_;
+    MessageWriter texts_;
     std::unordered_map<const char*, uint32_t> by_place_;
     std::unordered_map<std::string_view, uint32_t> by_value_;
+};
+
+// Numbers rows of numbers, from 0: equal ones have one number.
+class Rows {
+  public:
+    uint32_t number(std::basic_string_view<uint32_t> row) {
+        const std::string_view bytes(reinterpret_cast<const char*>(row.data()),
+                                     row.size() * sizeof(uint32_t));
+        const auto [at, is_new] = numbers_.try_emplace(std::string(bytes), count());
+        if (is_new) content_.insert(content_.end(), row.begin(), row.end());
+        return at->second;
+    }
+
+    uint32_t count() const { return static_cast<uint32_t>(numbers_.size()); }
+    const std::vector<uint32_t>& content() const { return content_; }
+
+  private:
+    std::unordered_map<std::string, uint32_t> numbers_;
+    std::vector<uint32_t> content_;
 };
 
 uint64_t resident_bytes() {
@@ -70,8 +88,9 @@ std::vector<uint8_t> Answers::to(const std::vector<uint8_t>& request) {
     const std::string alternate_path = reader.text();
     const std::string alternate_identity = reader.text();
     const uint32_t count = reader.u32();
-    if (!reader.complete() || reader.bytes_left() != count * sizeof(uint64_t))
+    if (!reader.complete() || reader.bytes_left() != count * sizeof(uint64_t)) {
         return refusal("a broken request");
+    }
 
     auto& module = modules_[identity + "\n" + alternate_identity];
     if (module == nullptr) {
@@ -84,33 +103,39 @@ std::vector<uint8_t> Answers::to(const std::vector<uint8_t>& request) {
         module = std::move(opened);
     }
 
-    std::vector<SourceFrame> frames;
-    std::vector<uint32_t> counts(count);
-    for (uint32_t& found : counts) {
-        const size_t before = frames.size();
-        module->find(reader.u64(), frames);
-        found = static_cast<uint32_t>(frames.size() - before);
+    Texts texts;
+    Rows frames;
+    Rows chains;
+    std::vector<uint32_t> chain_of_address;
+    std::vector<SourceFrame> found;
+    std::vector<uint32_t> chain;
+    for (uint32_t i = 0; i < count; ++i) {
+        found.clear();
+        module->find(reader.u64(), found);
+        chain.assign(1, static_cast<uint32_t>(found.size()));
+        for (const auto& [function, file, line] : found) {
+            const uint32_t frame[] = {texts.number(function), texts.number(file), line};
+            chain.push_back(frames.number({frame, 3}));
+        }
+        chain_of_address.push_back(chains.number({chain.data(), chain.size()}));
+        if (texts.bytes().size() + 4 * (frames.content().size() + chains.content().size()) >
+            kLongestAnswerBytes) {
+            return refusal("a huge answer");
+        }
     }
 
-    MessageWriter texts_writer;
-    Texts texts(texts_writer);
-    std::vector<uint32_t> rows;
-    rows.reserve(3 * frames.size());
-    for (const auto& [function, file, line] : frames) {
-        rows.insert(rows.end(), {texts.number(function), texts.number(file), line});
-        if (texts_writer.bytes().size() + 4 * rows.size() > kLongestAnswerBytes)
-            return refusal("a huge answer");
-    }
     MessageWriter writer;
     writer.u8(0);
     writer.text(module->problem());
     writer.u64(resident_bytes());
     writer.u32(texts.count());
-    writer.append(texts_writer.bytes());
-    writer.u32(static_cast<uint32_t>(frames.size()));
-    writer.numbers(rows);
+    writer.append(texts.bytes());
+    writer.u32(frames.count());
+    writer.numbers(frames.content());
+    writer.u32(chains.count());
+    writer.numbers(chains.content());
     writer.u32(count);
-    writer.numbers(counts);
+    writer.numbers(chain_of_address);
     return writer.bytes();
 }
 

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "native/lines/inlined_calls.h"
+
 namespace offheap::lines {
 namespace {
 
@@ -67,6 +69,8 @@ int __wrap_backtrace_open(const char* path, backtrace_error_callback, void*, int
 int __wrap_dl_iterate_phdr(int (*callback)(dl_phdr_info*, size_t, void*), void* data) {
     dl_phdr_info info = {};
     info.dlpi_name = "";
-    return callback(&info, sizeof info, data);
+    const int result = callback(&info, sizeof info, data);
+    offheap::lines::inlined_calls::units_read();
+    return result;
 }
 }

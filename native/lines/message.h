@@ -6,7 +6,8 @@
 //   answer:  1, text reason                                          where nothing can be said, or
 //            0, text problem, resident bytes (8), number of texts (4), the texts,
 //            number of frames (4), frames of function, file (texts from 1, 0: unknown) and line (4 each),
-//            count (4), count numbers of frames (4 each), leaf first
+//            number of chains (4), chains of their length and so many frames (4 each), leaf first,
+//            count (4), the chain of each address (4 each)
 //   text:    length (4), bytes
 #pragma once
 

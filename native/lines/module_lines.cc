@@ -3,6 +3,8 @@
 #include <backtrace.h>
 #include <string.h>
 
+#include "native/lines/inlined_calls.h"
+
 namespace offheap::lines {
 namespace {
 
@@ -13,12 +15,19 @@ constexpr size_t kDeepestInlining = 256;
 
 void ModuleLines::find(uint64_t file_address, std::vector<SourceFrame>& frames) {
     const Choice choice(name_, module_, alternate_name_, alternate_);
-    if (state_ == nullptr) state_ = backtrace_create_state(name_.c_str(), 0, on_error, this);
+    if (state_ == nullptr) {
+        inlined_calls::module_begun();
+        state_ = backtrace_create_state(name_.c_str(), 0, on_error, this);
+    }
     if (state_ == nullptr) return;
     frames_ = &frames;
     const size_t first = frames.size();
     most_frames_ = first + kDeepestInlining;
     backtrace_pcinfo(state_, file_address, on_frame, on_error, this);
+    if (inlined_calls::repair()) {
+        frames.resize(first);
+        backtrace_pcinfo(state_, file_address, on_frame, on_error, this);
+    }
     for (size_t i = first; i < frames.size(); ++i) complete(file_address, frames[i]);
 }
 

@@ -83,14 +83,22 @@ function read(answer: Buffer): LinesAnswer {
     const file = textAt(u32());
     frames.push({ rawFunction, file, line: u32() || null });
   }
-  const chains: Chain[] = [];
-  let first = 0;
+  const distinct: Chain[] = [];
   for (let left = count(u32(), 4, answer.length - at); left > 0; left--) {
-    const end = first + u32();
-    chains.push(end === first ? NO_CHAIN : frames.slice(first, end));
-    first = end;
+    const length = count(u32(), 4, answer.length - at);
+    const chain = Array.from({ length }, () => existing(frames, u32()));
+    distinct.push(length === 0 ? NO_CHAIN : chain);
   }
+  const chains: Chain[] = [];
+  for (let left = count(u32(), 4, answer.length - at); left > 0; left--)
+    chains.push(existing(distinct, u32()));
   return { chains, problem, residentBytes };
+}
+
+function existing<T>(things: readonly T[], index: number): T {
+  const thing = things[index];
+  if (thing === undefined) throw new RangeError('a number of nothing');
+  return thing;
 }
 
 /** A number of things of at least so many bytes each, as far as there is room for them. */
