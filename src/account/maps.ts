@@ -133,15 +133,17 @@ export function readMaps(pid: number, way: MapsWay = 'query'): ProcMapping[] {
  */
 export function apart(mappings: ProcMapping[]): ProcMapping[] {
   let end = 0;
+  let overlaps = false;
   for (const mapping of mappings) {
-    const toldBytes = Math.min(end, mapping.end) - mapping.start;
-    if (toldBytes > 0) {
+    if (mapping.start < end) {
+      overlaps = true;
+      const toldBytes = Math.min(end, mapping.end) - mapping.start;
       mapping.start += toldBytes;
       if (mapping.inode !== 0) mapping.offset += toldBytes;
     }
     end = Math.max(end, mapping.end);
   }
-  return mappings.filter((mapping) => mapping.start < mapping.end);
+  return overlaps ? mappings.filter((mapping) => mapping.start < mapping.end) : mappings;
 }
 
 function fromColumns(columns: MappingColumns): ProcMapping[] {

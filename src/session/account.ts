@@ -142,21 +142,31 @@ function reportOf(
 
 /** What each holder has of memory that is no file's, without access apart. */
 function ownedBytes({ reading: { claims, pieces, pageBytes } }: Account): OwnedBytes[] {
-  const rows: (OwnedBytes & { mappings: number })[] = claims.holders.flatMap((attribution) =>
-    [false, true].map((reserved) => ({ attribution, reserved, bytes: 0, residentBytes: 0, mappings: 0 })),
-  );
-  for (let claim = 0; claim < claims.holderOf.length; claim++) {
-    const row = rows[2 * claims.holderOf[claim]! + claims.reserved[claim]!]!;
-    row.mappings++;
-    row.bytes += claims.bounds[2 * claim + 1]! - claims.bounds[2 * claim]!;
+  const { holders, holderOf, reserved, bounds } = claims;
+  // Two rows for each holder, the second of what is reserved.
+  const bytes = new Float64Array(2 * holders.length);
+  const residentBytes = new Float64Array(2 * holders.length);
+  const mappings = new Uint32Array(2 * holders.length);
+  for (let claim = 0; claim < holderOf.length; claim++) {
+    const row = 2 * holderOf[claim]! + reserved[claim]!;
+    mappings[row]!++;
+    bytes[row]! += bounds[2 * claim + 1]! - bounds[2 * claim]!;
   }
   for (let piece = 0; piece < pieces.length; piece++) {
     const claim = pieces.claim[piece]!;
-    if (claim < 0) continue;
-    const row = rows[2 * claims.holderOf[claim]! + claims.reserved[claim]!]!;
-    row.residentBytes += countedBytes(pageBytes, piece);
+    if (claim >= 0) residentBytes[2 * holderOf[claim]! + reserved[claim]!]! += countedBytes(pageBytes, piece);
   }
-  return rows.filter(({ mappings }, index) => mappings > 0 && !claims.holders[index >> 1]!.isFile);
+  return holders.flatMap((attribution, index) =>
+    [2 * index, 2 * index + 1]
+      .filter((row) => mappings[row]! > 0 && !attribution.isFile)
+      .map((row) => ({
+        attribution,
+        reserved: row % 2 === 1,
+        bytes: bytes[row]!,
+        residentBytes: residentBytes[row]!,
+        mappings: mappings[row]!,
+      })),
+  );
 }
 
 function describe(range: Account['unexplained'][number], nowMs: number): AccountUnexplained {
