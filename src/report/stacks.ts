@@ -1,3 +1,4 @@
+import { lineName } from '../symbolize/short-name.js';
 import type { OwnerKind, Snapshot, SnapshotFrame } from './schema.js';
 
 /** What is live from one stack, inside one enclosing operation. */
@@ -22,7 +23,7 @@ export function accessibleBytes({ bytes, reservedBytes }: { bytes: number; reser
 
 /** "ucs_mpool_grow (libucs.so.0)", "handle (app.mjs:12)"; where a function without a name begins stands in for it. */
 export function frameName(frame: SnapshotFrame): string {
-  const name = frame.function ?? frame.functionAddress ?? frame.fileAddress;
+  const name = lineName(frame.function ?? frame.functionAddress ?? frame.fileAddress);
   return `${name} (${sourcePlace(frame) ?? frame.module})`;
 }
 

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { demangle } from './demangle.js';
+import { demangleD } from './demangle-d.js';
+import { lineName } from './short-name.js';
 import { displayName } from './symbols.js';
 
 /** f(A<int, int>, A<that, that>, A<that, that>, …): each parameter is twice as long as the one before. */
@@ -73,7 +75,7 @@ describe('demangle', () => {
       fc.property(fc.constantFrom('_Z', '_ZN', '_Z1f', '_R', '_RNv', '_RINv'), name, (start, parts) => {
         const raw = start + parts.join('');
         expect(displayName(raw)).not.toBe('');
-        expect(displayName(raw).length).toBeLessThanOrEqual(1024);
+        expect(displayName(raw).length).toBeLessThanOrEqual(16384);
       }),
       { numRuns: 1500 },
     );
@@ -102,8 +104,92 @@ describe('displayName', () => {
     ['bad\u001b[2Jname', 'bad?[2Jname'],
   ])('%s', (raw, name) => expect(displayName(raw)).toBe(name));
 
-  it('leaves out template arguments that make a line too long', () => {
+  it.each([
+    ['_ZN3FooILm8ELin1ELj3EE3barEv', 'Foo<8ul, -1, 3u>::bar'],
+    ['_D3std5stdio__T7writelnTAyaZQnFNfQjZv', 'std.stdio.writeln!(immutable(char)[]).writeln'],
+    [
+      '_D4core5cpuid18getcacheinfoCPUID2FNbNiNeZ14decipherCpuid2MFNbNihZv',
+      'core.cpuid.getcacheinfoCPUID2.decipherCpuid2',
+    ],
+    ['_D3std8datetime7systime7SysTime8toStringMxFNbNlNfZAya', 'std.datetime.systime.SysTime.toString'],
+    ['_D3std3uni__T6toCaseVbi1Vai97VAyaa1_61Z3fooFZv', 'std.uni.toCase!(true, \'a\', "a").foo'],
+    ['_D6object9Throwable6__ctorMFAyaZC6object9Throwable', 'object.Throwable.this'],
+    ['_Dmain', 'D main'],
+    ['_D', '_D'],
+    ['_Dwarf_reader', '_Dwarf_reader'],
+    ['_D4std', '_D4std'],
+    ['_D3stdQaFZv', '_D3stdQaFZv'],
+  ])('%s', (raw, name) => expect(displayName(raw)).toBe(name));
+
+  it('keeps template arguments whole; a line leaves out those that make it too long', () => {
     const long = `_ZN3FooI${'NSt6vectorIiSaIiEEE'}${'St3mapIiiSt4lessIiESaISt4pairIKiiEEE'.repeat(3)}E3barIiEEvi`;
-    expect(displayName(long)).toBe('Foo<…>::bar<…>');
+    const whole = displayName(long);
+    expect(whole).toMatch(/^Foo<std::vector<int, .*>::bar<int>$/);
+    expect(whole.length).toBeGreaterThan(200);
+    expect(lineName(whole)).toBe('Foo<…>::bar<…>');
+    expect(lineName('Foo<int>::bar')).toBe('Foo<int>::bar');
+    const type = 'a_rather_long_name_of_a_type::'.repeat(4);
+    expect(lineName(`<${type}A as ${type}B>::foo::<${type}C>`)).toBe(`<${type}A as ${type}B>::foo::<…>`);
+    expect(lineName(`a.b!(${type}${type}).c`)).toBe('a.b!(…).c');
+    expect(lineName('x'.repeat(5000))).toHaveLength(1024);
+  });
+});
+
+describe('demangleD', () => {
+  it('survives any name made of the pieces of mangled names', () => {
+    const pieces = [
+      '3std',
+      '__T',
+      '__U',
+      'Z',
+      'T',
+      'V',
+      'S',
+      'Qa',
+      'Qb',
+      'Qd',
+      'QBa',
+      'A',
+      'G3',
+      'H',
+      'P',
+      'D',
+      'F',
+      'M',
+      'Nf',
+      'i',
+      'B2',
+      'a1_61',
+      'e',
+      '_D',
+      '1a',
+      '99',
+      'v',
+      'x',
+      'C',
+    ];
+    const name = fc.array(fc.constantFrom(...pieces), { maxLength: 60 });
+    fc.assert(
+      fc.property(name, (parts) => {
+        expect((demangleD(`_D${parts.join('')}`) ?? '').length).toBeLessThanOrEqual(16384);
+      }),
+      { numRuns: 5000 },
+    );
+  });
+
+  it('refuses a short name that stands for gigabytes, and deep nesting', () => {
+    // Each argument is a tuple of the one before, twice.
+    const doubling = (args: number) => {
+      let name = '_D1a__T1bTB2ii';
+      for (let i = 0, before = 4; i < args; i++) {
+        const to = (from: number) => `Q${String.fromCharCode(97 + from + before)}`;
+        name += `TB2${to(3)}${to(5)}`;
+        before = 6;
+      }
+      return `${name}Z1cFZv`;
+    };
+    expect(demangleD(doubling(1))).toBe('a.b!(tuple(int, int), tuple(tuple(int, int), tuple(int, int))).c');
+    expect(demangleD(doubling(40))).toBeNull();
+    expect(demangleD(`_D1a__T1bT${'A'.repeat(100_000)}iZ1cFZv`)).toBeNull();
   });
 });

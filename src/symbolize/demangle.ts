@@ -32,7 +32,7 @@ export function demangle(rawName: string): string | null {
     const name = glue.demangle_any(rawName);
     // A name that it can't read comes back without its underscore, as on other systems; a lone hash comes back empty.
     const isRead = name !== rawName.slice(1) && name !== rawName && name !== '';
-    return isRead && name.length <= LONGEST_RESULT ? name : null;
+    return isRead && name.length <= LONGEST_RESULT ? withSuffixes(name) : null;
   } catch {
     // No WebAssembly here (an address space limit, a policy): names stay mangled.
     if (running === null) isUnavailable = true;
@@ -42,6 +42,22 @@ export function demangle(rawName: string): string | null {
     running = null;
     return null;
   }
+}
+
+const SUFFIXES: Record<string, string> = {
+  'unsigned int': 'u',
+  long: 'l',
+  'unsigned long': 'ul',
+  'long long': 'll',
+  'unsigned long long': 'ull',
+};
+
+/** Numbers among template arguments as other tools write them: 8ul for (unsigned long)8. */
+function withSuffixes(name: string): string {
+  return name.replace(
+    /\((unsigned int|(?:unsigned )?long(?: long)?)\)(-?\d+)/g,
+    (_, type: string, digits: string) => digits + SUFFIXES[type],
+  );
 }
 
 function start(): Wasm {

@@ -1,4 +1,6 @@
-const LONGEST_NAME = 160;
+/** What people read in one line. */
+const LONGEST_LINE = 160;
+const LONGEST_NAME = 1024;
 const OPERATOR = /operator(?:\(\)|\[\]|<=>|<<=|>>=|->\*|<<|>>|->|&&|\|\||\+\+|--|[-+*/%^&|]=?|[<>=!]=?|~|,)/y;
 const AFTER_PARAMETERS = /(?: (?:const|volatile|noexcept|restrict)|\s?&&?)*/y;
 const ANONYMOUS = '(anonymous namespace)';
@@ -7,18 +9,29 @@ const CLONE = ' [clone ';
 const THUNK = /^\{virtual override thunk\(\{.*?\}, (.*)\)\}$/s;
 
 /**
- * A function's demangled C++ name as people say it: without parameters, qualifiers and clone marks; template arguments
- * stay unless the name grows too long for a line. A name that can't be read so comes back whole.
+ * A function's demangled C++ name as people say it: without parameters, qualifiers and clone marks, but with all of its
+ * template arguments. A name that can't be read so comes back whole.
  */
 export function shortCppName(name: string): string {
   const thunked = THUNK.exec(name)?.[1];
   if (thunked !== undefined) return shortCppName(thunked);
   // An empty pack of template arguments leaves its comma behind.
-  const parts = split(name.replaceAll(', >', '>'));
-  if (parts === null) return name;
-  const whole = parts.map(({ text }) => text).join('');
-  if (whole.length <= LONGEST_NAME) return whole || name;
-  return parts.map(({ text, isTemplate }) => (isTemplate ? '<…>' : text)).join('');
+  const parts = split(name.replaceAll('<, ', '<').replaceAll(', >', '>'));
+  return parts?.map(({ text }) => text).join('') || name;
+}
+
+/** A function's name without the template arguments that make it too long for a line; `Foo<…>::bar`, `foo!(…).bar`. */
+export function lineName(name: string): string {
+  if (name.length <= LONGEST_LINE) return name;
+  const parts = split(name) ?? [{ text: name, isTemplate: false }];
+  let line = '';
+  for (const { text, isTemplate } of parts) {
+    // Angle brackets that follow no name are no arguments: <T as Trait>::f.
+    if (!isTemplate) line += text;
+    else if (text.startsWith('(')) line += '(…)';
+    else line += /[\w:>)]$|operator\W+$/.test(line) ? '<…>' : text;
+  }
+  return line.length <= LONGEST_NAME ? line : `${line.slice(0, LONGEST_NAME - 1)}…`;
 }
 
 /** A C name without the marks of the compiler's copies (.cold, .part.0, .constprop.0), which are one function. */
@@ -48,6 +61,14 @@ function split(name: string): Part[] | null {
     if (name.startsWith(ANONYMOUS, at)) {
       text += ANONYMOUS;
       at += ANONYMOUS.length;
+    } else if (char === '(' && name[at - 1] === '!') {
+      // D's template arguments.
+      const end = closing(name, at);
+      if (end === null) return null;
+      parts.push({ text, isTemplate: false });
+      text = '';
+      parts.push({ text: name.slice(at, end), isTemplate: true });
+      at = end;
     } else if (char === '(') {
       const end = closing(name, at);
       if (end === null) return null;

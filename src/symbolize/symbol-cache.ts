@@ -64,7 +64,8 @@ export class SymbolCache {
 
   read(key: string): SymbolTable | null {
     if (!this.#open()) return null;
-    const path = this.#pathOf(key);
+    const hash = keyHash(key);
+    const path = this.#pathOf(hash);
     let descriptor: number;
     try {
       descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -72,7 +73,7 @@ export class SymbolCache {
       return null;
     }
     try {
-      const table = readTable(descriptor, keyHash(key));
+      const table = readTable(descriptor, hash);
       if (table === null) rmSync(path, { force: true });
       return table;
     } catch {
@@ -87,7 +88,8 @@ export class SymbolCache {
     const head = Buffer.alloc(HEAD_BYTES);
     head.write(MAGIC, 'latin1');
     head.writeUInt32LE(VERSION, VERSION_AT);
-    keyHash(key).copy(head, KEY_AT);
+    const hash = keyHash(key);
+    hash.copy(head, KEY_AT);
     head.writeUInt32LE(crc32(bytes, crc32(head.subarray(CHECKED_FROM))), CHECKSUM_AT);
     const scratch = join(this.folder, `.${process.pid}-${this.#written++}-${Date.now()}`);
     try {
@@ -98,7 +100,7 @@ export class SymbolCache {
       } finally {
         closeSync(descriptor);
       }
-      renameSync(scratch, this.#pathOf(key));
+      renameSync(scratch, this.#pathOf(hash));
       this.#makeRoom(HEAD_BYTES + bytes.length);
     } catch (error) {
       rmSync(scratch, { force: true });
@@ -148,15 +150,16 @@ export class SymbolCache {
     this.#bytes = total;
   }
 
-  #pathOf(key: string): string {
-    return join(this.folder, `${keyHash(key).toString('hex')}${SUFFIX}`);
+  #pathOf(hash: Buffer): string {
+    return `${this.folder}/${hash.toString('hex')}${SUFFIX}`;
   }
 }
 
 function readTable(descriptor: number, key: Buffer): SymbolTable | null {
   const stat = fstatSync(descriptor);
   if (!stat.isFile() || !isOurs(stat) || stat.size < HEAD_BYTES || stat.size > MOST_FILE_BYTES) return null;
-  const content = Buffer.from(new ArrayBuffer(stat.size));
+  // Of its own, so that its parts stand at multiples of 4.
+  const content = Buffer.allocUnsafeSlow(stat.size) as Buffer<ArrayBuffer>;
   if (readSync(descriptor, content, 0, stat.size, 0) !== stat.size) return null;
   const isSound =
     content.toString('latin1', 0, MAGIC.length) === MAGIC &&

@@ -86,11 +86,9 @@ export class SymbolTable {
     const offset = this.#nameOffsets[index]!;
     const at = offset & ~STUB;
     if (at === 0) return null;
-    const names = this.#names;
-    const most = Math.min(names.length, at + LONGEST_NAME);
-    let end = at;
-    while (end < most && names[end] !== 0) end++;
-    const name = names.toString('utf8', at, end);
+    const end = this.#names.indexOf(0, at);
+    const most = at + LONGEST_NAME;
+    const name = this.#names.toString('utf8', at, end < 0 ? most : Math.min(end, most));
     return offset >= STUB ? `${name}@plt` : name;
   }
 }

@@ -2,6 +2,7 @@ import { ElfError } from '../modules/bounded-file.js';
 import type { ElfFile } from '../modules/elf.js';
 import { fileAddress, type Module } from '../modules/table.js';
 import { demangle } from './demangle.js';
+import { demangleD } from './demangle-d.js';
 import { shortCName, shortCppName } from './short-name.js';
 import type { SymbolCache } from './symbol-cache.js';
 import { readSymbolTable } from './symbol-reader.js';
@@ -9,7 +10,7 @@ import type { SymbolTable } from './symbol-table.js';
 import { moduleFault, reasonOf, type UnnamedReason } from './unnamed.js';
 
 export interface FunctionName {
-  /** For people: demangled, without parameters. */
+  /** Demangled, without parameters. */
   name: string;
   /** As in the symbol table, without a version. */
   rawName: string;
@@ -44,7 +45,7 @@ interface Place {
 
 const MOST_MEMORY_BYTES = 64 << 20;
 const MOST_NAMES_PER_FILE = 65536;
-const LONGEST_NAME = 1024;
+const LONGEST_NAME = 16384;
 
 /** Names functions by the symbol tables of the files that hold them; tables are read when first asked for. */
 export class Symbolizer {
@@ -177,15 +178,19 @@ function keyOf({ buildId, file }: ElfFile): string {
 /** As `FunctionName.name` for a name of a symbol table. */
 export function displayName(rawName: string): string {
   const [, mangled = rawName, suffix = ''] = /^(.*?)(@plt)?$/s.exec(rawName) ?? [];
-  const whole = demangle(mangled);
-  const name = whole === null ? shortCName(mangled) : isRust(mangled) ? whole : shortCppName(whole);
-  return displayText(name) + suffix;
+  return displayText(sourceName(mangled)) + suffix;
 }
 
 /** A name from a file, which may hold anything, as it may be shown: no escape sequences of a terminal, and not endless. */
 export function displayText(name: string): string {
   const printable = name.replace(/\p{Cc}/gu, '?');
   return printable.length > LONGEST_NAME ? `${printable.slice(0, LONGEST_NAME - 1)}…` : printable;
+}
+
+function sourceName(mangled: string): string {
+  const whole = demangle(mangled);
+  if (whole !== null) return isRust(mangled) ? whole : shortCppName(whole);
+  return demangleD(mangled) ?? shortCName(mangled);
 }
 
 /** Rust's names have no parameters, but brackets of other meanings. */

@@ -1,3 +1,4 @@
+import { lineName } from '../../symbolize/short-name.js';
 import type { SnapshotFrame } from '../schema.js';
 import { printable } from '../text.js';
 import { type FrameKind, moduleKind } from './kind.js';
@@ -26,7 +27,7 @@ export function frameLabels(): (frame: SnapshotFrame) => FrameLabel {
       const place = language === 'native' ? module : source === null ? language : null;
       const details = [place, source, inlined ? 'inlined' : null];
       label = {
-        name: printable(name ?? `${module}+${begin}`),
+        name: printable(name === null ? `${module}+${begin}` : lineName(name)),
         detail: printable(details.filter((each) => each !== null).join(', ')),
         kind: moduleKind(frame),
       };
