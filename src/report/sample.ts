@@ -42,6 +42,7 @@ export function sampleSnapshot(chunks = 381): Snapshot {
       unexplainedBytes: 0,
       gaps: [],
       observerEffects: [],
+      hookers: [],
       unnamedFrames: 0,
       unnamedFramesBy: {},
       degraded: [],

@@ -110,6 +110,15 @@ export interface SnapshotHeap extends HeapCounts {
   sites: SnapshotHeapSite[];
 }
 
+/** A library that hooks a memory function, as real calls showed it of late. */
+export interface SnapshotHooker {
+  hooker: string;
+  operation: string;
+  /** Calls that were looked at, of those by the function that it hooks; and those that it has heard. */
+  calls: number;
+  heard: number;
+}
+
 export interface Completeness {
   mappingEvents: number;
   mappingEventsLost: number;
@@ -123,6 +132,8 @@ export interface Completeness {
   gaps: string[];
   /** What in the target goes otherwise because of offheap: a line each. */
   observerEffects: string[];
+  /** Who else hooks the target's memory functions, and that they hear what is called. */
+  hookers: SnapshotHooker[];
   /** Places in code of the snapshot's stacks whose function has no name, and of these how many for which reason. */
   unnamedFrames: number;
   unnamedFramesBy: Partial<Record<UnnamedReason, number>>;

@@ -13,6 +13,7 @@ import type { ChannelHeader } from '../wire/header.js';
 import { type Checkpoint, CheckpointFile } from './checkpoint-file.js';
 import { ModuleLog } from './module-log.js';
 import { NodeTimes } from './node-times.js';
+import { RecentCalls } from './recent-calls.js';
 
 /** A process as it was when it forked: what its child starts from. */
 interface ForkPoint {
@@ -41,6 +42,8 @@ export interface RecordingOptions {
 export class ProcessRecording implements DrainHandler {
   readonly drain: Drain;
   readonly modules: ModuleTable;
+  /** From where the target has called of late. */
+  readonly recentCalls = new RecentCalls();
   readonly jit: JitCode;
   readonly nodeTimes = new NodeTimes();
   /** The recording that this one continues after a fork, for stacks from before it. */
@@ -143,6 +146,7 @@ export class ProcessRecording implements DrainHandler {
       return;
     }
     if (this.#inherits) this.#dropLeftBehind(event);
+    this.recentCalls.note(event);
     this.apply(event);
   }
 

@@ -1,4 +1,4 @@
-import type { Completeness, Snapshot, UnnamedReason } from '../report/schema.js';
+import type { Completeness, Snapshot, SnapshotHooker, UnnamedReason } from '../report/schema.js';
 import type { HeapTotals } from '../wire/heap.js';
 import type { ProcessRecording } from './recording.js';
 import { overwrittenSites } from './site-check.js';
@@ -12,6 +12,7 @@ export interface CompletenessSources {
   /** As the self-audit told them. */
   gaps: readonly string[];
   observerEffects: readonly string[];
+  hookers: readonly SnapshotHooker[];
   stacks: Snapshot['stacks'];
 }
 
@@ -31,6 +32,7 @@ export function completenessOf({
   unexplainedBytes,
   gaps,
   observerEffects,
+  hookers,
   stacks,
 }: CompletenessSources): Completeness {
   const unnamed = unnamedFrames(stacks);
@@ -40,6 +42,7 @@ export function completenessOf({
     unexplainedBytes,
     gaps: [...gaps],
     observerEffects: [...observerEffects],
+    hookers: [...hookers],
     ...unnamed,
   };
   if (recording === undefined) return { ...events, ...NOTHING_RECORDED, degraded: [...problems] };

@@ -1,7 +1,7 @@
 import type { AccountHistory } from '../account/history.js';
 import { memoryRefusal } from '../account/process-file.js';
 import { NO_HEAP } from '../report/heap/sites.js';
-import type { Snapshot, SnapshotHeapSite, SnapshotMapping } from '../report/schema.js';
+import type { Snapshot, SnapshotHeapSite, SnapshotHooker, SnapshotMapping } from '../report/schema.js';
 import type { Attributions } from './attributions.js';
 import type { CodeMap } from './code-map.js';
 import type { HeapOfProgram } from './heap-of-program.js';
@@ -30,6 +30,7 @@ export interface SnapshotSources {
   /** What is unexplained and of which not even the place is known. */
   unlocatedBytes: number;
   observerEffects: readonly string[];
+  hookers: readonly SnapshotHooker[];
 }
 
 export function buildSnapshot(sources: SnapshotSources): Snapshot {
@@ -71,6 +72,7 @@ export function buildSnapshot(sources: SnapshotSources): Snapshot {
       unexplainedBytes: sum(unexplained.map(({ bytes }) => bytes)) + unlocatedBytes,
       gaps: sources.gaps,
       observerEffects: sources.observerEffects,
+      hookers: sources.hookers,
       stacks,
     }),
     rss: {

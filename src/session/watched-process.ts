@@ -19,6 +19,7 @@ import { AccountSampler } from './account-sampler.js';
 import { claimsOf } from './claims.js';
 import type { HeapRecording } from './heap-recording.js';
 import { heapView } from './heap-view.js';
+import { HookCanary } from './hook-canary.js';
 import { NotableChanges } from './notable-changes.js';
 import type { Ended, ProcessFacts } from './process-facts.js';
 import { Programs } from './programs.js';
@@ -53,6 +54,8 @@ export interface WatchOptions extends RecordingOptions {
 }
 
 const INTERVAL_MS = 1000;
+/** Whether other hookers are well is looked at so often, and for each snapshot. */
+const CANARY_MS = 5000;
 
 /** One process, from its channel to its reports. */
 export class WatchedProcess extends EventEmitter<SessionEvents> implements Session {
@@ -66,6 +69,8 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
   readonly #timer: SampleTimer;
   readonly #residency: ResidencySampler;
   readonly #audit: SelfAudit;
+  readonly #canary = new HookCanary();
+  #canaryDueMs = 0;
   readonly #accounts: AccountSampler;
   #mark: Snapshot | undefined;
   #ended: Ended | undefined;
@@ -311,6 +316,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     if (program === undefined || this.#ended !== undefined) return;
     this.poll();
     this.#audit.check(program.recording);
+    if (performance.now() >= this.#canaryDueMs) this.#checkHooks(program.recording);
     program.recording.followJit();
     this.#residency.sample(program.recording.ledger);
     this.#accounts.sample(
@@ -335,6 +341,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     if (this.#last !== undefined) return this.#last;
     const program = this.#programs.present;
     program?.recording.followJit();
+    if (program !== undefined && this.#ended === undefined) this.#checkHooks(program.recording);
     return buildSnapshot({
       facts: this.#facts,
       ended: this.#ended,
@@ -350,12 +357,18 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
       problem: this.#problem,
       gaps: this.#gaps(),
       unlocatedBytes: this.#audit.gap?.ranges.length === 0 ? this.#audit.gap.bytes : 0,
-      observerEffects: [],
+      observerEffects: this.#canary.effects(),
+      hookers: this.#canary.hookers,
     });
   }
 
   #gaps(): string[] {
     return this.#audit.gap === undefined ? [] : [this.#audit.gap.reason];
+  }
+
+  #checkHooks(recording: ProcessRecording): void {
+    this.#canary.check(recording);
+    this.#canaryDueMs = performance.now() + CANARY_MS;
   }
 
   #at(address: number | string): SnapshotMapping | undefined {

@@ -109,6 +109,7 @@ export class RecordedProcess {
       gaps: [],
       unlocatedBytes: 0,
       observerEffects: [],
+      hookers: [],
     });
   }
 }

@@ -78,6 +78,7 @@ const SNAPSHOT: Shape = {
     unexplainedBytes: count,
     gaps: [text],
     observerEffects: [text],
+    hookers: [{ hooker: text, operation: text, calls: count, heard: count }],
     unnamedFrames: count,
     unnamedFramesBy: counts,
     degraded: [text],

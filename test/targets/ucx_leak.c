@@ -1,10 +1,12 @@
-// ucx_leak LIBUCP ITERATIONS [reuse | hold]
+// ucx_leak LIBUCP ITERATIONS [reuse | hold | unhook]
 //
 // UCX's registration cache grows inside every munmap of the program that loaded it: register one buffer, then
 // map, touch and unmap. No RDMA device is needed, nor UCX's headers: the few structures are declared here.
 //
 // With `reuse`, a second registration then drains the queue and the loop runs again: the pool's memory is
-// used anew. With `hold` it waits for a line of input before the loop and after it.
+// used anew. With `hold` it waits for a line of input before the loop and after it. With `unhook` it goes on:
+// puts back what stood at the entry of munmap before UCX came, runs the loop again, and waits once more.
+#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <malloc.h>
 #include <stdint.h>
@@ -16,6 +18,7 @@
 
 enum { kApiMajor = 1, kApiMinor = 13, kFeatureRma = 1 << 1 };
 enum { kBufferBytes = 16 << 20, kChurnBytes = 64 << 10 };
+enum { kJumpBytes = 5 };
 
 // ucp_params_t and ucp_mem_map_params_t; a field that field_mask leaves out is not read, later versions
 // append.
@@ -111,6 +114,13 @@ static void report(const char* when) {
     fflush(stdout);
 }
 
+static void overwrite(unsigned char* code, const unsigned char* bytes) {
+    void* page = (void*)((uintptr_t)code & ~(uintptr_t)4095);
+    if (mprotect(page, 8192, PROT_READ | PROT_WRITE | PROT_EXEC) != 0) abort();
+    memcpy(code, bytes, kJumpBytes);
+    if (mprotect(page, 8192, PROT_READ | PROT_EXEC) != 0) abort();
+}
+
 static void wait_for_line(void) {
     int character;
     do character = getchar();
@@ -119,12 +129,16 @@ static void wait_for_line(void) {
 
 int main(int argc, char** argv) {
     if (argc < 3) {
-        fprintf(stderr, "usage: ucx_leak LIBUCP ITERATIONS [reuse | hold]\n");
+        fprintf(stderr, "usage: ucx_leak LIBUCP ITERATIONS [reuse | hold | unhook]\n");
         return 2;
     }
     const long iterations = atol(argv[2]);
     const int reuse = argc > 3 && strcmp(argv[3], "reuse") == 0;
-    const int hold = argc > 3 && strcmp(argv[3], "hold") == 0;
+    const int unhook = argc > 3 && strcmp(argv[3], "unhook") == 0;
+    const int hold = unhook || (argc > 3 && strcmp(argv[3], "hold") == 0);
+    unsigned char* entry = resolve(RTLD_DEFAULT, "munmap");
+    unsigned char before_ucx[kJumpBytes];
+    memcpy(before_ucx, entry, kJumpBytes);
     load_ucx(argv[1]);
     register_memory(new_buffer(), kBufferBytes);
 
@@ -134,6 +148,12 @@ int main(int argc, char** argv) {
     for (long i = 0; i < iterations; ++i) churn_once();
     report("after");
     if (hold) wait_for_line();
+    if (unhook) {
+        overwrite(entry, before_ucx);
+        for (long i = 0; i < iterations; ++i) churn_once();
+        report("unhooked");
+        wait_for_line();
+    }
 
     if (reuse) {
         register_memory(new_buffer(), kBufferBytes);
