@@ -112,3 +112,39 @@ describe.each(pythons())('$name', (python) => {
     expect(live.owners.some(({ owner }) => owner.includes('python_frames'))).toBe(false);
   });
 });
+
+describe.each(pythons())('blocks of $name', (python) => {
+  test('stand at the functions and lines that allocated them', async () => {
+    const { command, args, env } = python;
+    const dir = channelFolder();
+    const script = `${TARGET_SOURCES}/python_heap_frames.py`;
+    const running = new Running(command, [...args, script, '7'], {
+      env: { ...env, ...preloaded(dir), OFFHEAP_HEAP: 'exact' },
+    });
+    await running.line(/^READY$/);
+    const session = await attach(running.pid, { dir });
+    onTestFinished(() => session.close());
+    const { heap, stacks, completeness } = session.snapshot();
+    expect(completeness.heapEventsLost).toBe(0);
+
+    const found = new Map<string, { bytes: number; blocks: number }>();
+    for (const { stack, liveBytes, liveAllocations } of heap.sites) {
+      const frames = (stacks[stack] ?? []).filter(isPython);
+      if (frames[0]?.function !== 'grab') continue;
+      const key = JSON.stringify(frames.map(({ function: name, file, line }) => [name, file, line]));
+      const { bytes, blocks } = found.get(key) ?? { bytes: 0, blocks: 0 };
+      found.set(key, { bytes: bytes + liveBytes, blocks: blocks + liveAllocations });
+    }
+    const told = new Map(
+      [...running.stdout.matchAll(/^(\[\[.*\]\]) (\d+) (\d+)$/gm)].map(([, stack, bytes, blocks]) => [
+        JSON.stringify(JSON.parse(stack!)),
+        { bytes: Number(bytes), blocks: Number(blocks) },
+      ]),
+    );
+    expect(told.size).toBeGreaterThan(300);
+    const differences = [...new Set([...told.keys(), ...found.keys()])]
+      .map((stack) => ({ stack, told: told.get(stack), found: found.get(stack) }))
+      .filter(({ told, found }) => told?.bytes !== found?.bytes || told?.blocks !== found?.blocks);
+    expect(differences.slice(0, 3)).toEqual([]);
+  });
+});
