@@ -170,8 +170,9 @@ __attribute__((noinline)) uint32_t with_python_frames(ThreadState* state, uint32
 
     const unwind::RememberedStack& stack = *state->last;
     const uint64_t leaf_rsp = stack.count() > 0 ? stack.frames()[stack.count() - 1].rsp : 0;
-    const bool is_repeated = python.frames.unchanged() == python.frames.count() && python.node != 0 &&
-                             python.native == native && python.leaf_rsp == leaf_rsp;
+    const uint32_t count = python.frames.count();
+    const bool is_repeated = python.frames.unchanged() == count && python.frame_count == count &&
+                             python.node != 0 && python.native == native && python.leaf_rsp == leaf_rsp;
     if (is_repeated) return python.node;
 
     while (stack.count() + python.frames.count() > python.capacity) {
@@ -188,6 +189,7 @@ __attribute__((noinline)) uint32_t with_python_frames(ThreadState* state, uint32
     python.node = record::intern_stack(process.channel, &nodes, frames, generation).node;
     python.known = nodes.known;
     python.native = native;
+    python.frame_count = python.frames.count();
     python.leaf_rsp = leaf_rsp;
     return python.node != 0 ? python.node : native;
 }

@@ -24,6 +24,7 @@ struct PythonStack {
     uint32_t known;     // of the frames nearest the root: they have nodes
     // Of that stack: what it was made from, and its node.
     uint32_t native;
+    uint32_t frame_count;
     uint64_t leaf_rsp;
     uint32_t node;
 

@@ -26,35 +26,53 @@ uint32_t first_line_of(uint64_t code) {
     return static_cast<uint32_t>(load(code + interpreter.structures.code_first_line));
 }
 
-uint64_t hash_of_text(uint64_t text) {
+// Factors that have nothing in common, for sums whose terms don't wait for each other.
+constexpr uint64_t kFactors[] = {
+    0xe7037ed1a0b428dbULL, 0x8ebc6af09c88c6e3ULL, 0x589965cc75374cc3ULL, 0x1d8e4e27c47d124fULL,
+    0xeb44accab455d165ULL, 0x9c6e6877736c46e3ULL, 0xbf58476d1ce4e5b9ULL, 0x94d049bb133111ebULL,
+    0xd6e8feb86659fd93ULL, 0xa0761d6478bd642fULL,
+};
+
+uint64_t parts_of(uint64_t code) {
     const Structures& structures = interpreter.structures;
-    const bool is_readable = text % 8 == 0 && readable_pages.contains(text, structures.text_hash + 8u);
-    return is_readable ? load(text + structures.text_hash) : 0;
+    const uint64_t sum = load(code + structures.code_file) * kFactors[0] +
+                         load(code + structures.code_name) * kFactors[1] +
+                         load(code + structures.code_lines) * kFactors[2] + first_line_of(code) * kFactors[3];
+    return sum | uint64_t{1} << 63;  // unlike a number
 }
 
-// The first word of the contents, one in the middle and the last; those of another object behind the end.
-uint64_t hash_of_table(uint64_t table) {
+// The hashes of the names; of the table its size, its first word, one in the middle and the last.
+uint64_t contents_of(uint64_t code) {
     const Structures& structures = interpreter.structures;
-    const uint64_t data = table + structures.bytes_data;
-    if (table % 8 != 0 || !readable_pages.contains(table, structures.bytes_data + 8u)) return 0;
-    const uint64_t count = load(table + structures.bytes_length);
-    uint64_t hash = mix(count, load(data));
-    if (count < 16 || !readable_pages.contains(data, count)) return hash;
-    hash = mix(hash, load(data + count / 2 / 8 * 8));
-    return mix(hash, load(data + count - 8));
-}
-
-__attribute__((noinline)) uint64_t identity_by_parts(uint64_t code) {
-    const Structures& structures = interpreter.structures;
-    const uint64_t file = load(code + structures.code_file);
-    const uint64_t name = load(code + structures.code_name);
     const uint64_t table = load(code + structures.code_lines);
-    uint64_t hash = mix(file, name);
-    hash = mix(hash, table);
-    hash = mix(hash, first_line_of(code));
-    hash = mix(hash, hash_of_text(file));
-    hash = mix(hash, hash_of_text(name));
-    return mix(hash, hash_of_table(table)) | uint64_t{1} << 63;
+    const uint64_t data = table + structures.bytes_data;
+    const uint64_t count = load(table + structures.bytes_length);
+    const uint64_t sum = load(load(code + structures.code_file) + structures.text_hash) * kFactors[4] +
+                         load(load(code + structures.code_name) + structures.text_hash) * kFactors[5] +
+                         count * kFactors[6] + load(data) * kFactors[7];
+    if (count < 16) return sum;
+    return sum + load(data + count / 2 / 8 * 8) * kFactors[8] + load(data + count - 8) * kFactors[9];
+}
+
+bool are_contents_readable(uint64_t code) {
+    const Structures& structures = interpreter.structures;
+    const auto is_readable = [](uint64_t object, uint64_t bytes) {
+        return object % 8 == 0 && readable_pages.contains(object, bytes);
+    };
+    const uint64_t table = load(code + structures.code_lines);
+    if (!is_readable(load(code + structures.code_file), structures.text_hash + 8u) ||
+        !is_readable(load(code + structures.code_name), structures.text_hash + 8u) ||
+        !is_readable(table, structures.bytes_data + 8u)) {
+        return false;
+    }
+    const uint64_t count = load(table + structures.bytes_length);
+    return count < 16 || (count < 1u << 24 && readable_pages.contains(table + structures.bytes_data, count));
+}
+
+// 0: it has none.
+uint32_t number_of(uint64_t code) {
+    const uint16_t version = interpreter.structures.code_version;
+    return version == 0 ? 0 : static_cast<uint32_t>(load(code + version));
 }
 
 // The offset of an instruction in its code, in bytes.
@@ -78,16 +96,20 @@ int64_t offset_of(uint64_t frame, uint64_t code, uint64_t instruction) {
 
 }  // namespace
 
-uint64_t identity_of(uint64_t code) {
-    const uint16_t version = interpreter.structures.code_version;
-    if (version != 0) {
-        const auto number = static_cast<uint32_t>(load(code + version));
-        if (__builtin_expect(number != 0, 1)) return number;
-    }
-    return identity_by_parts(code);
+CodeIdentity identity_of(uint64_t code) {
+    const uint32_t version = number_of(code);
+    if (__builtin_expect(version != 0, 1)) return {version, 0};
+    return {parts_of(code), are_contents_readable(code) ? contents_of(code) : 0};
 }
 
-uint64_t KnownCode::key_of(uint64_t frame, uint64_t code, uint64_t identity, uint64_t instruction,
+CodeIdentity identity_again(uint64_t code, const CodeIdentity& before) {
+    const uint32_t version = number_of(code);
+    if (__builtin_expect(version != 0, 1)) return {version, 0};
+    const uint64_t parts = parts_of(code);
+    return {parts, parts == before.parts && before.contents != 0 ? contents_of(code) : 0};
+}
+
+uint64_t KnownCode::key_of(uint64_t frame, uint64_t code, const CodeIdentity& identity, uint64_t instruction,
                            NumberCode number_code) {
     const uint32_t number = known(code, identity, number_code).number;
     const uint32_t line = line_of(code, identity, offset_of(frame, code, instruction));
@@ -99,7 +121,7 @@ void KnownCode::forget() {
     for (Line& line : lines_) line.code = 0;
 }
 
-const KnownCode::Code& KnownCode::known(uint64_t code, uint64_t identity, NumberCode number_code) {
+const KnownCode::Code& KnownCode::known(uint64_t code, const CodeIdentity& identity, NumberCode number_code) {
     Code& slot = codes_[code * kMix >> 55];
     static_assert(kCodes == 1u << (64 - 55));
     if (__builtin_expect(slot.address == code && slot.identity == identity, 1)) return slot;
@@ -118,8 +140,8 @@ const KnownCode::Code& KnownCode::known(uint64_t code, uint64_t identity, Number
     return slot;
 }
 
-uint32_t KnownCode::line_of(uint64_t code, uint64_t identity, int64_t instruction) {
-    const uint64_t hash = mix(mix(1, code), identity) | 1;
+uint32_t KnownCode::line_of(uint64_t code, const CodeIdentity& identity, int64_t instruction) {
+    const uint64_t hash = mix(mix(mix(1, code), identity.parts), identity.contents) | 1;
     Line& slot = lines_[mix(hash, static_cast<uint64_t>(instruction)) >> 53];
     static_assert(kLines == 1u << (64 - 53));
     if (__builtin_expect(slot.code == hash && slot.instruction == instruction, 1)) return slot.line;

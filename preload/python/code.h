@@ -21,14 +21,25 @@ struct CodeDescription {
 // Gives a description its number, the same each time; 0 where there is no room.
 using NumberCode = uint32_t (*)(const CodeDescription& description);
 
-// Tells a code object from others that had its address. Its head must be readable.
-uint64_t identity_of(uint64_t code);
+// Tells a code object from others that had its address.
+struct CodeIdentity {
+    uint64_t parts;     // its number, or what it points at
+    uint64_t contents;  // of that
+    bool operator==(const CodeIdentity& other) const = default;
+};
+
+// The code object must be readable.
+CodeIdentity identity_of(uint64_t code);
+
+// The same, faster, of a code object that had this identity before, while readable_pages' epoch was the same;
+// another one if it has not.
+CodeIdentity identity_again(uint64_t code, const CodeIdentity& before);
 
 // What a thread knows of the code that it has run of late.
 class KnownCode {
   public:
     // The key of an instruction (Frame::instruction) of the frame at `frame`.
-    uint64_t key_of(uint64_t frame, uint64_t code, uint64_t identity, uint64_t instruction,
+    uint64_t key_of(uint64_t frame, uint64_t code, const CodeIdentity& identity, uint64_t instruction,
                     NumberCode number_code);
 
     void forget();
@@ -41,7 +52,7 @@ class KnownCode {
 
     struct Code {
         uint64_t address;  // 0: none
-        uint64_t identity;
+        CodeIdentity identity;
         uint32_t number;
     };
     struct Line {
@@ -50,8 +61,8 @@ class KnownCode {
         uint32_t line;
     };
 
-    const Code& known(uint64_t code, uint64_t identity, NumberCode number_code);
-    uint32_t line_of(uint64_t code, uint64_t identity, int64_t instruction);
+    const Code& known(uint64_t code, const CodeIdentity& identity, NumberCode number_code);
+    uint32_t line_of(uint64_t code, const CodeIdentity& identity, int64_t instruction);
 
     Code codes_[kCodes];
     Line lines_[kLines];

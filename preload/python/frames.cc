@@ -76,7 +76,7 @@ class Walker {
     void take(uint64_t frame) {
         const uint64_t code = untagged(load(frame + structures_.frame_code));
         if (is_function(code)) {
-            *--next_ = {frame, code, instruction_of(frame), 0};
+            *--next_ = {frame, code, instruction_at(frame), 0};
             oldest_ = next_;
         }
         switch (structures_.chain) {
@@ -90,13 +90,6 @@ class Walker {
             case Chain::entry_frames:
                 return;
         }
-    }
-
-    uint64_t instruction_of(uint64_t frame) const {
-        const uint64_t word = load(frame + structures_.frame_instruction);
-        const bool is_number =
-            structures_.chain == Chain::frame_objects || structures_.chain == Chain::framed_objects;
-        return is_number ? word & 0xffffffff : word;
     }
 
     // Something in a frame's place that is no code object belongs to the interpreter itself; so does code
@@ -132,6 +125,14 @@ class Walker {
 };
 
 }  // namespace
+
+uint64_t instruction_at(uint64_t address) {
+    const Structures& structures = interpreter.structures;
+    const uint64_t word = load(address + structures.frame_instruction);
+    const bool is_number =
+        structures.chain == Chain::frame_objects || structures.chain == Chain::framed_objects;
+    return is_number ? word & 0xffffffff : word;
+}
 
 FrameWalk walk_frames(uint64_t state, Frame* end, uint32_t capacity) {
     const Structures& structures = interpreter.structures;

@@ -30,6 +30,9 @@ struct FrameWalk {
     FrameEnd end;
 };
 
+// Frame::instruction of the frame at `address`.
+uint64_t instruction_at(uint64_t address);
+
 // Writes the frames of a thread's state, the youngest at `end[-1]`, older ones before it.
 FrameWalk walk_frames(uint64_t state, Frame* end, uint32_t capacity);
 

@@ -21,7 +21,9 @@ void ReadablePages::forget(uint64_t start, uint64_t end) {
     for (uint64_t i = 0; i < slots; ++i) {
         uint64_t& slot = pages_[(first + i) % kPages];
         const uint64_t page = __atomic_load_n(&slot, __ATOMIC_RELAXED);
-        if (page - first <= last - first) __atomic_store_n(&slot, 0, __ATOMIC_RELAXED);
+        if (page == 0 || page - first > last - first) continue;
+        __atomic_store_n(&slot, 0, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&epoch_, 1, __ATOMIC_RELAXED);
     }
 }
 

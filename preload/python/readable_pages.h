@@ -27,6 +27,9 @@ class ReadablePages {
     // To be called for what is unmapped, moved, protected or overmapped, before it is and after.
     void forget(uint64_t start, uint64_t end);
 
+    // Rises when pages are forgotten: what could be read while it is the same can be read now.
+    uint32_t epoch() const { return __atomic_load_n(&epoch_, __ATOMIC_RELAXED); }
+
   private:
     static constexpr uint64_t kPageBytes = 4096;
     static constexpr uint64_t kPages = 8192;
@@ -34,6 +37,7 @@ class ReadablePages {
     bool ask(uint64_t page);
 
     uint64_t pages_[kPages];  // by number; 0: none
+    uint32_t epoch_;
 };
 
 // One for all threads.

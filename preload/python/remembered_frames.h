@@ -12,7 +12,7 @@ namespace offheap::python {
 class RememberedFrames {
   public:
     static constexpr uint64_t bytes_for(uint32_t capacity) {
-        return uint64_t{capacity} * (2 * sizeof(Frame) + 2 * sizeof(uint64_t));
+        return uint64_t{capacity} * (2 * sizeof(Frame) + sizeof(uint64_t) + sizeof(CodeIdentity));
     }
 
     // Takes `memory` of bytes_for(capacity) bytes; capacity >= 1.
@@ -32,13 +32,18 @@ class RememberedFrames {
     uint32_t capacity() const { return capacity_; }
 
   private:
+    bool follow(uint64_t state, KnownCode& known_code, NumberCode number_code);
+    FrameEnd walk(uint64_t state, KnownCode& known_code, NumberCode number_code);
+
     Frame* frames_;
     uint64_t* keys_;
-    uint64_t* identities_;  // of the frames' code
-    Frame* walk_end_;       // of the room for a walk
+    CodeIdentity* identities_;  // of the frames' code
+    Frame* walk_end_;           // of the room for a walk
     uint32_t capacity_;
     uint32_t count_;
     uint32_t unchanged_;
+    uint32_t epoch_;        // of the readable pages
+    uint64_t behind_root_;  // where the oldest frame's link led, or that of the call that runs it
 };
 
 }  // namespace offheap::python
