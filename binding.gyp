@@ -19,6 +19,7 @@
         "native/addon/heap_live_blocks.cc",
         "native/addon/heap_object.cc",
         "native/addon/heap_overlay.cc",
+        "native/addon/heap_pages.cc",
         "native/addon/heap_reader.cc",
         "native/addon/heap_sites.cc",
         "native/addon/heap_windows.cc",

@@ -5,7 +5,7 @@ import type { SnapshotVerdict } from '../src/report/schema.js';
 import type { Session } from '../src/session/session.js';
 import { AccountedTarget } from './support/accounted.js';
 import { buildC } from './support/build.js';
-import { needs } from './support/needs.js';
+import { libraryPath, needs } from './support/needs.js';
 import { LIBUCP } from './support/paths.js';
 
 const MODES = ['off', 'sampled', 'exact'] as const;
@@ -62,6 +62,51 @@ test.for(MODES)('few survivors among freed blocks are retention, mode %s', async
     /^libc\.so\.6 keeps \d\d\.\d MB that was freed, (9\d|100|8\d) % of the heap/,
   );
 });
+
+/** Resident bytes of the heap, as soon as its allocator tells. */
+async function heapBytes(target: AccountedTarget): Promise<number> {
+  await target.line(/^ready/);
+  await target.tell('work');
+  const { tree } = target.account();
+  return tree!.children.find(({ kind }) => kind === 'allocators')!.residentBytes;
+}
+
+const within = (part: number, value: number, of: number) => Math.abs(value - of) <= part * of;
+
+test.for([[], ['alike']])(
+  'what would be saved is what is saved then, by malloc_trim and by jemalloc %s',
+  async (more, context: TestContext) => {
+    needs(context, 'jemalloc');
+    const command = [buildC('heap_fragments'), '60000', ...more];
+    await using target = await start(command, 'exact');
+    const residentBytes = await heapBytes(target);
+    const { savings, pins } = target.account();
+    // The stack of the survivors is named, and pins nearly all that is free beside them.
+    expect(pins![0]).toMatchObject({ owner: 'heap_fragments', kind: 'program' });
+    expect(pins![0]!.frames.slice(0, 2)).toEqual([
+      'keep_session (heap_fragments)',
+      'serve_burst (heap_fragments)',
+    ]);
+    expect(pins![0]!.freeBytes).toBeGreaterThan(0.9 * savings!.pinnedFreeBytes);
+    expect(target.session.heap.pins(1)[0]).toEqual(pins![0]);
+
+    const trim = target.session.trim();
+    await target.tell('work');
+    const { returnedBytes } = await trim;
+    expect([returnedBytes, savings!.trimBytes]).toSatisfy(() =>
+      within(0.2, savings!.trimBytes!, returnedBytes),
+    );
+
+    await using other = await AccountedTarget.start(command, {
+      preload: [libraryPath('libjemalloc.so.2')!],
+      env: { MALLOC_CONF: 'dirty_decay_ms:0' },
+    });
+    const savedBytes = residentBytes - (await heapBytes(other));
+    expect([savedBytes, savings!.segregatedSavingBytes]).toSatisfy(() =>
+      within(0.2, savings!.segregatedSavingBytes!, savedBytes),
+    );
+  },
+);
 
 test('the UCX leak is one outside of the heap, and libucs’s', async (context: TestContext) => {
   needs(context, 'ucx');

@@ -32,6 +32,22 @@ inline uint64_t address_key(uint64_t address) {
     return key * 0xd6e8'feb8'6659'fd93ULL & kAddressKeyMask;
 }
 
+// The factor that undoes a multiplication by an odd one. Each step doubles the bits that are right: 3, 6
+// … 48.
+constexpr uint64_t inverse_of(uint64_t factor) {
+    uint64_t inverse = factor;
+    for (int step = 0; step < 4; ++step) inverse *= 2 - factor * inverse;
+    return inverse;
+}
+
+// The address of a key. `inverse` is g_address_factor's.
+inline uint64_t address_of_key(uint64_t key, uint64_t inverse) {
+    constexpr uint64_t kUndo = inverse_of(0xd6e8'feb8'6659'fd93ULL);
+    key = key * kUndo & kAddressKeyMask;
+    key ^= key >> 22;
+    return (key * inverse & kAddressKeyMask) << 3;
+}
+
 // What entries are ordered by: the key above bits that don't matter. 0: an empty slot.
 inline constexpr uint32_t kOrderShift = 64 - kAddressKeyBits;
 

@@ -181,6 +181,7 @@ MaybeFailure HeapDrain::refresh() {
     if (!finished_) {
         if (auto failure = take_in_with_windows(/*every=*/false)) return failure;
         view_.overlay = overlay(*ledger_, windows_);
+        view_.resting = windows_.blocks();
         raise_peaks(*ledger_, view_.overlay);
     }
     describe_view();
@@ -229,6 +230,7 @@ MaybeFailure HeapDrain::finish() {
     // Whatever they were owed to, nothing comes any more.
     ledger_->drop_unknown(UINT64_MAX, {});
     view_.overlay.clear();
+    view_.resting.clear();
     raise_peaks(*ledger_, view_.overlay);
     finished_ = true;
     return {};

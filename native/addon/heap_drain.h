@@ -25,6 +25,7 @@ namespace offheap::addon {
 // A moment: the ledger with all that was told until then, and what rested in windows.
 struct HeapView {
     std::vector<HeapDelta> overlay;
+    std::vector<RestingBlock> resting;
     wire::Header header = {};
     uint64_t now = 0;  // by the channel's clock: what is older was taken in
     uint64_t events = 0;

@@ -65,6 +65,15 @@ class LiveBlocks {
         for (const auto& segment : segments_)
             segment.for_each([&](const Packed& packed) { visit(unpack(packed)); });
     }
+    // `visit(address, block)`
+    template <typename Visit>
+    void for_each_at(Visit visit) const {
+        const uint64_t inverse = inverse_of(g_address_factor);
+        for (const auto& segment : segments_) {
+            segment.for_each(
+                [&](const Packed& packed) { visit(address_of_key(packed.key(), inverse), unpack(packed)); });
+        }
+    }
     template <typename Discard>
     void erase_if(Discard discard) {
         for (auto& segment : segments_) {

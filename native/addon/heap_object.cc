@@ -1,14 +1,21 @@
 #include "native/addon/heap_object.h"
 
+#include <errno.h>
+#include <string.h>
+
 #include <algorithm>
 #include <string>
 
 #include "native/addon/heap_columns.h"
+#include "native/addon/heap_pages.h"
+#include "native/addon/residency.h"
 
 namespace offheap::addon {
 namespace {
 
 constexpr char kNoMark[] = "NO_MARK";
+constexpr char kProcessMissing[] = "PROCESS_MISSING";
+constexpr char kProcessRefused[] = "PROCESS_REFUSED";
 
 Napi::Value fail(Napi::Env env, const Failure& failure) {
     Napi::Error error = Napi::Error::New(env, failure.message);
@@ -70,6 +77,8 @@ Napi::Function HeapObject::define(Napi::Env env) {
                            InstanceMethod<&HeapObject::ages>("ages"),
                            InstanceMethod<&HeapObject::mark>("mark"),
                            InstanceMethod<&HeapObject::survivors>("survivors"),
+                           InstanceMethod<&HeapObject::pins>("pins"),
+                           InstanceMethod<&HeapObject::pages>("pages"),
                            InstanceMethod<&HeapObject::hold>("hold"),
                            InstanceMethod<&HeapObject::let_go>("letGo"),
                            InstanceMethod<&HeapObject::finish>("finish"),
@@ -237,6 +246,101 @@ Napi::Value HeapObject::survivors(const Napi::CallbackInfo& info) {
         set(result, "liveBytes", columns.live_bytes);
         set(result, "liveAllocations", columns.live_allocations);
         set(result, "frees", columns.frees);
+        return {};
+    });
+    return result;
+}
+
+namespace {
+
+constexpr AddressRange kAllAddresses = {0, LiveBlocks::kAddressLimit};
+
+MaybeFailure cannot_look(int process_id, int number) {
+    const bool is_gone = number == ENOENT || number == ESRCH;
+    return Failure{
+        is_gone ? kProcessMissing : kProcessRefused,
+        "the page map of process " + std::to_string(process_id) + " can't be read: " + strerror(number)};
+}
+
+// Whether each of some pages, sorted, is in memory or in swap.
+std::vector<bool> held_pages(PageMap& page_map, const std::vector<AddressRange>& pages) {
+    std::vector<PageBytes> bytes;
+    page_map.sweep(pages, bytes);
+    std::vector<bool> held(pages.size());
+    for (size_t i = 0; i < pages.size(); ++i) held[i] = bytes[i].resident() + bytes[i].swap > 0;
+    return held;
+}
+
+}  // namespace
+
+Napi::Value HeapObject::pins(const Napi::CallbackInfo& info) {
+    if (!info[0].IsNumber()) return misuse(info.Env(), "pins(pid): a process id");
+    const int process_id = info[0].As<Napi::Number>().Int32Value();
+    Napi::Object result = Napi::Object::New(info.Env());
+    look(info.Env(), [&](HeapLedger& ledger, const HeapView& view) -> MaybeFailure {
+        PageMap page_map(process_id);
+        if (!page_map.is_open()) return cannot_look(process_id, page_map.open_errno());
+        const PageUse use = page_use(ledger, view.resting, kAllAddresses);
+        HeapPins found = find_pins(use, held_pages(page_map, partial_pages(use)));
+        // Under no stack's name.
+        found.shared.stack = UINT32_MAX;
+        found.pins.push_back(found.shared);
+        std::vector<uint32_t> stacks;
+        std::vector<double> pages, live_bytes, free_bytes;
+        for (const HeapPin& pin : found.pins) {
+            stacks.push_back(pin.stack);
+            pages.push_back(static_cast<double>(pin.pages));
+            live_bytes.push_back(static_cast<double>(pin.live_bytes));
+            free_bytes.push_back(static_cast<double>(pin.free_bytes));
+        }
+        set(result, "stack", stacks);
+        set(result, "pages", pages);
+        set(result, "liveBytes", live_bytes);
+        set(result, "freeBytes", free_bytes);
+        return {};
+    });
+    return result;
+}
+
+Napi::Value HeapObject::pages(const Napi::CallbackInfo& info) {
+    constexpr double kMostBytes = 1ULL << 36;
+    if (!info[0].IsNumber() || !info[1].IsNumber() || !info[2].IsNumber()) {
+        return misuse(info.Env(), "pages(pid, start, end): three numbers");
+    }
+    const double from = info[1].As<Napi::Number>().DoubleValue(),
+                 to = info[2].As<Napi::Number>().DoubleValue();
+    if (!(from >= 0 && to >= from && to - from <= kMostBytes && to < 0x1p47)) {
+        return misuse(info.Env(), "pages(pid, start, end): addresses, not more than 64 GiB apart");
+    }
+    const int process_id = info[0].As<Napi::Number>().Int32Value();
+    const AddressRange range = {static_cast<uint64_t>(from) & ~(kHeapPageBytes - 1),
+                                static_cast<uint64_t>(to)};
+    const size_t count = (range.end - range.start + kHeapPageBytes - 1) / kHeapPageBytes;
+    Napi::Object result = Napi::Object::New(info.Env());
+    look(info.Env(), [&](HeapLedger& ledger, const HeapView& view) -> MaybeFailure {
+        PageMap page_map(process_id);
+        if (!page_map.is_open()) return cannot_look(process_id, page_map.open_errno());
+        std::vector<AddressRange> pages(count);
+        for (size_t i = 0; i < count; ++i) {
+            pages[i] = {range.start + i * kHeapPageBytes, range.start + (i + 1) * kHeapPageBytes};
+        }
+        const std::vector<bool> held = held_pages(page_map, pages);
+        auto live = Napi::Uint16Array::New(info.Env(), count);
+        auto is_held = Napi::Uint8Array::New(info.Env(), count);
+        for (size_t i = 0; i < count; ++i) is_held[i] = held[i] ? 1 : 0;
+        const PageUse use = page_use(ledger, view.resting, range);
+        const uint64_t first_page = range.start / kHeapPageBytes;
+        const auto add = [&](uint64_t page, uint64_t bytes) {
+            if (page < first_page || page - first_page >= count) return;
+            const size_t at = page - first_page;
+            live[at] = static_cast<uint16_t>(std::min<uint64_t>(live[at] + bytes, kHeapPageBytes));
+        };
+        for (const PagePiece& piece : use.pieces) add(piece.page, piece.bytes);
+        for (const PageUse::Covered& covered : use.covered) {
+            for (uint64_t page = covered.first; page < covered.end; ++page) add(page, kHeapPageBytes);
+        }
+        result.Set("liveBytes", live);
+        result.Set("held", is_held);
         return {};
     });
     return result;

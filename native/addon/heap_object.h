@@ -25,6 +25,8 @@ class HeapObject : public Napi::ObjectWrap<HeapObject> {
     Napi::Value ages(const Napi::CallbackInfo& info);
     Napi::Value mark(const Napi::CallbackInfo& info);
     Napi::Value survivors(const Napi::CallbackInfo& info);
+    Napi::Value pins(const Napi::CallbackInfo& info);
+    Napi::Value pages(const Napi::CallbackInfo& info);
     Napi::Value hold(const Napi::CallbackInfo& info);
     Napi::Value let_go(const Napi::CallbackInfo& info);
     Napi::Value finish(const Napi::CallbackInfo& info);

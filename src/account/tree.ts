@@ -42,6 +42,8 @@ export interface AccountNode {
   hugePageBytes: number;
   /** Pieces of the address space: the kernel's areas, cut where they belong to different owners. */
   ranges: number;
+  /** Of glibc's heaps: what malloc_trim would return; absent where that is not known. */
+  trimmableBytes?: number;
   children: AccountNode[];
 }
 

@@ -40,6 +40,8 @@ function account(tree: AccountNode | null, more: Partial<AccountReport> = {}): A
       frames: [],
     },
     verdicts: [],
+    savings: null,
+    pins: null,
     unexplained: [],
     tree,
     outside: [],

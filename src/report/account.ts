@@ -1,5 +1,6 @@
 import pc from 'picocolors';
 import { formatBytes, formatChange, formatCount, formatPercent, percentOf } from './bytes.js';
+import { pinLines, savingsLines } from './savings.js';
 import type { AccountNode, AccountReport, AccountUnexplained } from './schema.js';
 import { cut, padTo, printable } from './text.js';
 import { isTold, verdictLines } from './verdict.js';
@@ -24,6 +25,7 @@ export function accountTree(account: AccountReport, options: AccountTreeOptions)
   const sections = [headLines(account).map(bold), verdictOf(account, columns).map(bold)];
   if (account.tree === null) sections.push(ownerLines(account));
   else sections.push(treeLines(account.tree, columns, children));
+  sections.push(savingsLines(account), pinLines(account));
   const outside = account.outside.filter(({ residentBytes }) => residentBytes > 0);
   if (outside.length > 0) {
     sections.push([

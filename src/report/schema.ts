@@ -206,6 +206,42 @@ export interface AccountUnexplained extends SnapshotMapping {
   above: string | null;
 }
 
+/** What could be given back of the heap that malloc keeps. */
+export interface HeapSavings {
+  allocator: string;
+  residentBytes: number;
+  liveBytes: number;
+  /** Resident pages on which nothing lives. */
+  unpinnedBytes: number;
+  unpinnedPercent: number;
+  /** Free, on pages that something lives on, or in caches. */
+  pinnedFreeBytes: number;
+  /** What malloc_trim would return; null of other allocators than glibc's. */
+  trimBytes: number | null;
+  /**
+   * What jemalloc would have resident, and by how much less that is: by what each stack holds and held at most. Null where
+   * allocations are not recorded.
+   */
+  segregatedResidentBytes: number | null;
+  segregatedSavingBytes: number | null;
+}
+
+/** Pages that the live allocations of one stack keep in memory, all or nearly all of what lives there being theirs. */
+export interface HeapPin {
+  /** Key into `stacks`; null: pages that several stacks hold. */
+  stack: number | null;
+  owner: string;
+  kind: OwnerKind;
+  pages: number;
+  /** Of these pages, as in memory or in swap. */
+  residentBytes: number;
+  liveBytes: number;
+  /** Where nobody lives: what would be gained without the survivors. */
+  freeBytes: number;
+  /** Leaf first, `function (module)`. */
+  frames: string[];
+}
+
 /** What came of asking an allocator to give its free memory back to the kernel. */
 export interface TrimReport {
   process: Pick<Snapshot['process'], 'pid' | 'command'>;
@@ -239,6 +275,10 @@ export interface AccountReport {
   /** As in a snapshot. */
   verdict: SnapshotVerdict;
   verdicts: OwnerVerdict[];
+  /** Null where the heap could not be looked into. */
+  savings: HeapSavings | null;
+  /** The stacks that pin most free memory; null where not every allocation is recorded. */
+  pins: HeapPin[] | null;
   unexplained: AccountUnexplained[];
   /** Adds up to `totalBytes + swapBytes - differenceBytes`; null once the process has ended. */
   tree: AccountNode | null;

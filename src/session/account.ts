@@ -9,9 +9,11 @@ import { memoryTotals } from '../account/rollup.js';
 import { readThreadStacks } from '../account/thread-stacks.js';
 import { type Attribution, OWNER_NO_STACK } from '../ledger/attribution.js';
 import { formatBytes } from '../report/bytes.js';
-import type { AccountReport, AccountUnexplained, Snapshot } from '../report/schema.js';
+import type { AccountReport, AccountUnexplained, HeapPin, HeapSavings, Snapshot } from '../report/schema.js';
 import { OffheapError } from '../wire/error.js';
+import type { HeapOfProgram } from './heap-of-program.js';
 import { type ProcessFacts, readCommand } from './process-facts.js';
+import { savingsOf } from './savings.js';
 import { type OwnedBytes, sumByOwner } from './snapshot-mappings.js';
 import { type DescribedVerdicts, NO_VERDICTS } from './verdicts.js';
 
@@ -24,7 +26,11 @@ export interface AccountSources {
   /** Why memory may be unexplained, as the self-audit told. */
   gaps: readonly string[];
   verdicts: DescribedVerdicts;
+  heap: Pick<HeapOfProgram, 'recordedSites' | 'pins'>;
 }
+
+/** In an account; heap.pins() has them all. */
+const PINS_LISTED = 20;
 
 const UNCLAIMED: Attribution = {
   owner: OWNER_NO_STACK,
@@ -37,11 +43,13 @@ const UNCLAIMED: Attribution = {
 /** The account of a running process that is recorded. Throws `PROCESS_MISSING` or `PROCESS_REFUSED`. */
 export function accountOf(
   { pid, command }: Pick<ProcessFacts, 'pid' | 'command'>,
-  { claims, allocators, ...about }: AccountSources,
+  { claims, allocators, heap, ...about }: AccountSources,
 ): AccountReport {
   const account = takeReadable(pid, claims, allocators);
   if (account.totals.totalBytes === 0) throw withoutMemory(pid);
-  return reportOf(account, { pid, command, recorded: true, ...about });
+  const savings = savingsOf(account.tree, heap.recordedSites());
+  const pins = heap.pins(pid, PINS_LISTED);
+  return reportOf(account, { pid, command, recorded: true, savings, pins, ...about });
 }
 
 /**
@@ -59,6 +67,8 @@ export function accountUnrecorded(pid: number): AccountReport {
     bytesPerMinute: () => 0,
     gaps: [],
     verdicts: NO_VERDICTS,
+    savings: savingsOf(account.tree, undefined),
+    pins: null,
   });
 }
 
@@ -98,6 +108,8 @@ export function accountOfEnded(snapshot: Snapshot): AccountReport {
     owners,
     verdict,
     verdicts,
+    savings: null,
+    pins: null,
     unexplained: [],
     tree: null,
     outside: [],
@@ -119,6 +131,8 @@ function reportOf(
     bytesPerMinute: (ownerKey: string) => number;
     gaps: readonly string[];
     verdicts: DescribedVerdicts;
+    savings: HeapSavings | null;
+    pins: HeapPin[] | null;
   },
 ): AccountReport {
   const { totals, reading: _, unexplained, ...figures } = account;
@@ -136,6 +150,8 @@ function reportOf(
     problems: [...figures.problems, ...about.gaps],
     owners: sumByOwner(owned, about.bytesPerMinute),
     ...about.verdicts,
+    savings: about.savings,
+    pins: about.pins,
     unexplained: ranges,
   };
 }

@@ -1,3 +1,4 @@
+import type { HeapPin } from '../report/schema.js';
 import { OffheapError } from '../wire/error.js';
 import {
   HeapRecording,
@@ -5,6 +6,7 @@ import {
   type HeapSnapshot,
   type HeldByStack,
 } from './heap-recording.js';
+import type { RecordedSites } from './savings.js';
 
 /** A program's heap as long as it can be read: a channel whose heap is damaged still has its mappings. */
 export class HeapOfProgram {
@@ -33,6 +35,15 @@ export class HeapOfProgram {
   /** Undefined where it can't be read. */
   heldByStack(): HeldByStack | undefined {
     return this.#guard(() => this.#recording?.heldByStack());
+  }
+
+  recordedSites(): RecordedSites | undefined {
+    return this.#guard(() => this.#recording?.recordedSites());
+  }
+
+  /** Null where not every allocation is recorded. */
+  pins(pid: number, limit: number): HeapPin[] | null {
+    return this.#guard(() => (this.#recording?.isExact() ? this.#recording.pins(pid, limit) : null)) ?? null;
   }
 
   mark(): void {

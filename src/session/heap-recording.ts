@@ -1,14 +1,16 @@
 import type { HeldBytes } from '../diagnose/memory-log.js';
 import { attributeAllocation, type HeapAttribution } from '../ledger/heap-attribution.js';
 import type { HeapLeak } from '../report/heap/sites.js';
-import type { SnapshotHeap } from '../report/schema.js';
+import type { HeapPin, SnapshotHeap } from '../report/schema.js';
+import { frameName } from '../report/stacks.js';
 import type { Frame } from '../symbolize/frame.js';
 import { OffheapError } from '../wire/error.js';
-import { HeapChannel, type HeapTotals } from '../wire/heap.js';
+import { HeapChannel, type HeapPages, type HeapTotals, SHARED_PAGES } from '../wire/heap.js';
 import type { HeapMode } from '../wire/heap-mode.js';
 import type { CodeMap } from './code-map.js';
 import { leakRows } from './heap-rows.js';
 import { heapSnapshot } from './heap-snapshot.js';
+import type { RecordedSites } from './savings.js';
 
 export interface HeapRecordingOptions {
   code: CodeMap;
@@ -21,6 +23,10 @@ export interface HeapSnapshot {
   part: SnapshotHeap;
   totals: HeapTotals;
 }
+
+const PAGE_BYTES = 4096;
+/** Of pages that several stacks hold. */
+const SEVERAL = { owner: '[several]', kind: 'unexplained' as const };
 
 /** What lives on the heap by stack; null where nothing is recorded. The epoch changes with what is recorded. */
 export interface HeldByStack {
@@ -114,6 +120,45 @@ export class HeapRecording {
     }
     const survivors = this.read((channel) => channel.survivors(since));
     return leakRows(survivors, (node) => this.#attributionOf(node));
+  }
+
+  /** Who pins which pages; most free bytes first. Throws `HEAP_NOT_EXACT`. */
+  pins(pid: number, limit: number): HeapPin[] {
+    if (!this.isExact()) {
+      throw new OffheapError(
+        'HEAP_NOT_EXACT',
+        'who pins pages is known where every allocation is recorded; start with --heap exact, or set heap.mode',
+      );
+    }
+    const { stack, pages, liveBytes, freeBytes } = this.read((channel) => channel.pins(pid));
+    const rows: HeapPin[] = [];
+    for (let row = 0; row < stack.length; row++) {
+      const isShared = stack[row] === SHARED_PAGES;
+      if (pages[row] === 0 || (!isShared && rows.length >= limit)) continue;
+      const { owner, kind } = isShared ? SEVERAL : this.#attributionOf(stack[row]!);
+      rows.push({
+        stack: isShared ? null : stack[row]!,
+        ...{ owner, kind, pages: pages[row]!, residentBytes: pages[row]! * PAGE_BYTES },
+        ...{ liveBytes: liveBytes[row]!, freeBytes: freeBytes[row]! },
+        frames: isShared ? [] : this.frames(stack[row]!).map(frameName),
+      });
+    }
+    return rows.sort((a, b) => b.freeBytes - a.freeBytes);
+  }
+
+  /** Whether all that lives is known block by block. */
+  isExact(): boolean {
+    const { mode, liveBytesVariance } = this.#channel.totals();
+    return mode === 'exact' && liveBytesVariance === 0;
+  }
+
+  pages(pid: number, start: number, end: number): HeapPages {
+    return this.#channel.pages(pid, start, end);
+  }
+
+  recordedSites(): RecordedSites {
+    const [sites, totals] = this.read((channel) => [channel.sites(), channel.totals()] as const);
+    return { sites, totals };
   }
 
   /** Leaf first. */

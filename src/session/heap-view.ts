@@ -66,6 +66,8 @@ export function heapView(process: HeapOfProcess): HeapView {
     byThread: () => process.heapRecording?.read((channel) => threadRows(channel.threads())) ?? [],
     bySize: () => process.heapRecording?.read((channel) => sizeBins(channel.sizes())) ?? [],
     byAge: () => process.heapRecording?.read((channel) => ageBins(channel.ages())) ?? [],
+    pins: (limit = Number.POSITIVE_INFINITY) =>
+      (process.heapRecording ?? refuse(process)).pins(process.pid, limit),
     mark: () => (process.heapRecording ?? refuse(process)).mark(),
     leaks(since?: number): HeapLeak[] {
       const rows = (process.heapRecording ?? refuse(process)).leaks(since);

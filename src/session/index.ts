@@ -4,6 +4,8 @@ export type {
   AccountReport,
   AccountUnexplained,
   HeapCounts,
+  HeapPin,
+  HeapSavings,
   Snapshot,
   SnapshotFrame,
   SnapshotHeap,

@@ -4,6 +4,7 @@ import type { FrameFilter } from '../report/frame-filter.js';
 import type { HeapLeak, HeapSite } from '../report/heap/sites.js';
 import type {
   AccountReport,
+  HeapPin,
   Snapshot,
   SnapshotHeap,
   SnapshotHeapOwner,
@@ -77,6 +78,11 @@ export interface HeapView {
   bySize(): HeapSizeBin[];
   /** Youngest first. */
   byAge(): HeapAgeBin[];
+  /**
+   * The stacks whose survivors keep free memory from going back: pages of which all or nearly all that lives is theirs, most
+   * free bytes first. Of mode `exact`. Throws `HEAP_NOT_EXACT`, `HEAP_UNAVAILABLE`, `PROCESS_REFUSED`.
+   */
+  pins(limit?: number): HeapPin[];
   /** Remembers this moment for `leaks()`; returns its number. */
   mark(): number;
   /**

@@ -255,6 +255,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
         bytesPerMinute: (key) => program.growth.bytesPerMinute(key),
         gaps: this.#gaps(),
         verdicts: describedVerdicts(program),
+        heap: program.heap,
       });
     } catch (error) {
       // It ended while it was read.

@@ -2,7 +2,15 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import bindings from 'bindings';
 import { OffheapError } from './error.js';
-import type { HeapHistogram, HeapSites, HeapSurvivors, HeapThreads, HeapTotals } from './heap.js';
+import type {
+  HeapHistogram,
+  HeapPages,
+  HeapPins,
+  HeapSites,
+  HeapSurvivors,
+  HeapThreads,
+  HeapTotals,
+} from './heap.js';
 import { checkLayout, type Layout } from './layout.js';
 
 /** What one call of `drain` copied. */
@@ -58,6 +66,8 @@ export interface NativeHeap {
   ages(): HeapHistogram;
   mark(): number;
   survivors(mark: number): HeapSurvivors;
+  pins(pid: number): HeapPins;
+  pages(pid: number, start: number, end: number): HeapPages;
   /** Until `letGo`, all that is asked for belongs to the first moment that was asked for. */
   hold(): void;
   letGo(): void;

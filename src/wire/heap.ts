@@ -46,6 +46,25 @@ export interface HeapSurvivors {
   frees: Float64Array;
 }
 
+/** Pages that are held by one stack each, a row for each such stack, most free bytes first. */
+export interface HeapPins {
+  /** `SHARED_PAGES`: those that several hold. */
+  stack: Uint32Array;
+  pages: Float64Array;
+  liveBytes: Float64Array;
+  freeBytes: Float64Array;
+}
+
+export const SHARED_PAGES = 0xffff_ffff;
+
+/** The pages of a range, one by one. */
+export interface HeapPages {
+  /** What lives there, at most a page. */
+  liveBytes: Uint16Array;
+  /** 1: in memory or in swap. */
+  held: Uint8Array;
+}
+
 export interface HeapTotals {
   mode: HeapMode;
   sampleBytes: number;
@@ -150,6 +169,16 @@ export class HeapChannel {
   /** Throws `NO_MARK` for a mark that was not made here or is no longer kept. */
   survivors(mark: number): HeapSurvivors {
     return native(() => this.#native.survivors(mark));
+  }
+
+  /** Who keeps which pages of the process in memory. Only what mode `exact` has recorded counts. */
+  pins(pid: number): HeapPins {
+    return native(() => this.#native.pins(pid));
+  }
+
+  /** The pages from `start` on, which begins one. As `pins`. */
+  pages(pid: number, start: number, end: number): HeapPages {
+    return native(() => this.#native.pages(pid, start, end));
   }
 
   /** Runs `read` with the heap standing still: all that it asks for is of one moment. */

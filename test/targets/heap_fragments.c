@@ -1,5 +1,6 @@
 // The disease: fragmentation. A burst of work leaves few small survivors among freed blocks; no pages between
-// them go back to the kernel. Usage: heap_fragments [BLOCKS]
+// them go back to the kernel. Usage: heap_fragments [BLOCKS [alike]]
+// With alike, the survivors are as large as the others, and stand among them by chance.
 // Prints "ready PID", then obeys a line each on its standard input and answers it with one:
 //   work     a request: allocates a little and frees it
 //   idle     nothing
@@ -10,7 +11,7 @@
 #include <unistd.h>
 
 // Survivors of 48 bytes among blocks of 700 to 1900 bytes, one for every eight.
-enum { kSurvivorBytes = 48, kSmallest = 700, kSpread = 1200, kBlocksPerSurvivor = 8 };
+enum { kAlikeBytes = 1000, kSurvivorBytes = 48, kSmallest = 700, kSpread = 1200, kBlocksPerSurvivor = 8 };
 
 static char output[4096], input[4096];
 
@@ -21,15 +22,21 @@ static void* filled(size_t bytes) {
     return block;
 }
 
+static int alike;
+
+static unsigned next_random(unsigned* state) {
+    *state = *state * 1103515245u + 12345u;
+    return *state >> 8;
+}
+
 __attribute__((noinline)) static void* keep_session(void) {
-    void* block = filled(kSurvivorBytes);
+    void* block = filled(alike ? kAlikeBytes : kSurvivorBytes);
     __asm__ volatile("" ::: "memory");  // no jump in the place of the call
     return block;
 }
 
 __attribute__((noinline)) static void* build_response(unsigned* state) {
-    *state = *state * 1103515245u + 12345u;
-    void* block = filled(kSmallest + (*state >> 8) % kSpread);
+    void* block = filled(alike ? kAlikeBytes : kSmallest + next_random(state) % kSpread);
     __asm__ volatile("" ::: "memory");
     return block;
 }
@@ -38,7 +45,9 @@ __attribute__((noinline)) static void serve_burst(void** sessions, void** respon
     unsigned state = 1;
     for (long i = 0; i < blocks; ++i) {
         responses[i] = build_response(&state);
-        if (i % kBlocksPerSurvivor == 0) sessions[i / kBlocksPerSurvivor] = keep_session();
+        const long survivor = i / kBlocksPerSurvivor;
+        const int is_now = alike ? next_random(&state) % kBlocksPerSurvivor == 0 : i % kBlocksPerSurvivor == 0;
+        if (is_now && sessions[survivor] == NULL) sessions[survivor] = keep_session();
     }
     for (long i = 0; i < blocks; ++i) free(responses[i]);
 }
@@ -52,6 +61,7 @@ __attribute__((noinline)) static void work(void) {
 int main(int argc, char** argv) {
     setvbuf(stdout, output, _IOLBF, sizeof output);
     setvbuf(stdin, input, _IOFBF, sizeof input);
+    alike = argc > 2 && strcmp(argv[2], "alike") == 0;
     const long blocks = argc > 1 ? atol(argv[1]) : 60000;
     void** sessions = calloc((size_t)(blocks / kBlocksPerSurvivor + 1), sizeof(void*));
     void** responses = calloc((size_t)blocks, sizeof(void*));

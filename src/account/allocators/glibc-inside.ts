@@ -27,6 +27,7 @@ export function insideGlibc(pid: number, memory: AllocatorMemory): AllocatorInsi
   });
   const torn = unread.filter((range) => lies(range, memory.ranges));
   return {
+    trimmableBytes: own.reduce((sum, { trimmableResidentBytes }) => sum + trimmableResidentBytes, 0),
     parts: [
       part('live', 'blocks in use'),
       part('retained', 'free pages that libc keeps'),

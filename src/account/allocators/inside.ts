@@ -32,6 +32,8 @@ export interface AllocatorInside {
   parts: AllocatorPart[];
   /** What could not be read, or only doubtfully: a line each. */
   problems: string[];
+  /** What malloc_trim would return. */
+  trimmableBytes?: number;
 }
 
 /**
@@ -58,7 +60,9 @@ export function splitAllocator(
       if (!(error instanceof OffheapError)) throw error;
       return [`the inside of ${memory.owner} can't be read: ${error.message}`];
     }
-    if (inside !== undefined) return [...inside.problems, ...place(node, inside.parts)];
+    if (inside === undefined) continue;
+    if (inside.trimmableBytes !== undefined) node.trimmableBytes = inside.trimmableBytes;
+    return [...inside.problems, ...place(node, inside.parts)];
   }
   return [];
 }
