@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { Snapshot, SnapshotFrame } from '../src/report/schema.js';
 import { buildCxx, buildRust } from './support/build.js';
 import { needs } from './support/needs.js';
-import { channelFolder, offheap, snapshotOf, startOffheap } from './support/offheap.js';
+import { channelFolder, offheap, scratchFolder, snapshotOf, startOffheap } from './support/offheap.js';
 import { TARGET_SOURCES } from './support/paths.js';
 
 const MAPPED_BYTES = 3 << 20;
@@ -75,4 +75,32 @@ test('Rust: generic functions that were inlined, down to main', async (context) 
   const begin = own.find((frame) => frame.function?.includes('__rust_begin_short_backtrace'))!;
   expect(basename(begin.file!)).toBe('backtrace.rs');
   expect(begin.line).toBeGreaterThan(0);
+});
+
+test('the report at the end, a flame graph and the prompt tell lines too', async (context) => {
+  needs(context, 'libbacktrace');
+  const directory = channelFolder();
+  const graph = join(scratchFolder(), 'live.html');
+  const program = buildCxx('inlined_templates');
+  const running = startOffheap(['run', '--dir', directory, '--flamegraph', graph, '--', program]);
+  await running.line(/^READY$/);
+  const [{ pid }] = JSON.parse((await offheap(['ps', '--json', '--dir', directory])).stdout) as [
+    { pid: number },
+  ];
+  const expression = `(await lines()).stacks`;
+  const answer = await offheap(['eval', String(pid), expression, '--json', '--dir', directory]);
+  const stacks = Object.values(JSON.parse(answer.stdout) as Snapshot['stacks']);
+  expect(stacks.flat()).toContainEqual(expect.objectContaining({ function: 'main', line: 39 }));
+  const { status, stderr } = await running.end('\n');
+  expect(status).toBe(0);
+  expect(stderr).toMatch(/^ {4}shop::Pool<long>::grow \(inlined_templates, inlined_templates\.cc:13\)$/m);
+  expect(stderr).toMatch(/^ {4}main \(inlined_templates, inlined_templates\.cc:39\)$/m);
+  expect(readFileSync(graph, 'utf8')).toMatch(/inlined_templates\.cc:22, inlined/);
+});
+
+test('a library of the distribution, without debug information: names by its symbols, and nothing to say', async () => {
+  const snapshot = await snapshotWhileReady(buildCxx('inlined_templates'));
+  const names = stackOf(snapshot).filter(({ module }) => module === 'libc.so.6');
+  expect(names[0]).toMatchObject({ function: 'mmap', inlined: false });
+  expect(snapshot.completeness.degraded).toEqual([]);
 });

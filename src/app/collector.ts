@@ -1,7 +1,7 @@
 import type { Duplex, Readable, Writable } from 'node:stream';
 import type { SnapshotDiff } from '../report/diff.js';
 import type { FrameFilter } from '../report/frame-filter.js';
-import { type Overview, overviewOf } from '../report/overview.js';
+import { type Overview, overviewOf, shownStacks } from '../report/overview.js';
 import type { AccountReport, Snapshot, TrimReport } from '../report/schema.js';
 import type { FlamegraphOptions, Session } from '../session/session.js';
 import { type EvaluateOptions, evaluate } from './evaluate.js';
@@ -55,7 +55,11 @@ export class LocalCollector implements Collector {
   }
 
   async overview(only?: FrameFilter): Promise<Overview> {
-    return overviewOf(this.session.snapshot(), only);
+    const snapshot = this.session.snapshot();
+    const overview = overviewOf(snapshot, only);
+    // A screen doesn't wait: what is looked up now is there when it asks again.
+    this.session.withLines(snapshot, shownStacks(overview)).catch(() => {});
+    return overview;
   }
 
   async snapshot(): Promise<Snapshot> {

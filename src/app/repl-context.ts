@@ -7,6 +7,7 @@ export function replContext(session: Session, processes: () => Session[]): Recor
     ledger: session.ledger,
     heap: session.heap,
     snapshot: () => session.snapshot(),
+    lines: (snapshot = session.snapshot()) => session.withLines(snapshot),
     account: () => session.account(),
     trim: (options?: Parameters<Session['trim']>[0]) => session.trim(options),
     mark: () => session.mark(),

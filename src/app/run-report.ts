@@ -1,10 +1,11 @@
 import { formatBytes } from '../report/bytes.js';
 import { growingOwners, heldBytes, isTooShort, largestHolder, totalGrowth } from '../report/culprit.js';
 import type { FrameFilter } from '../report/frame-filter.js';
-import { type Overview, overviewOf } from '../report/overview.js';
+import { type Overview, overviewOf, shownStacks } from '../report/overview.js';
 import { reportTable } from '../report/table.js';
 import { cut, printable, stringWidth } from '../report/text.js';
 import type { LaunchedSession } from '../session/index.js';
+import type { Session } from '../session/session.js';
 import { columnsOf, wantsColors } from './streams.js';
 
 /** A build starts processes by the thousand; those that hold most are worth a line. */
@@ -13,10 +14,10 @@ const CHILDREN_SHOWN = 5;
 const GROWING_SHOWN = 3;
 
 /** What `run` says at the end: the command's table, those of its growing children, and a line about the others. */
-export function runReport(session: LaunchedSession, only?: FrameFilter): string {
+export async function runReport(session: LaunchedSession, only?: FrameFilter): Promise<string> {
   const style = { columns: columnsOf(process.stderr), colors: wantsColors(process.stderr) };
-  const own = overviewOf(session.snapshot(), only);
-  const children = session.children().map((child) => overviewOf(child.snapshot(), only));
+  const own = await withLines(session, only);
+  const children = await Promise.all(session.children().map((child) => withLines(child, only)));
   const growing = children
     .filter((child) => !isTooShort(child) && growingOwners(child).length > 0)
     .sort((a, b) => totalGrowth(b) - totalGrowth(a))
@@ -31,6 +32,13 @@ export function runReport(session: LaunchedSession, only?: FrameFilter): string 
   const said = sections.filter((section) => section !== '').join('\n\n');
   // The command's own last line stands above.
   return said === '' ? '' : `\n${said}\n`;
+}
+
+/** With the lines of source of the stacks that are shown. */
+async function withLines(session: Session, only?: FrameFilter): Promise<Overview> {
+  const snapshot = session.snapshot();
+  const shown = shownStacks(overviewOf(snapshot, only));
+  return overviewOf(await session.withLines(snapshot, shown), only);
 }
 
 function isEmpty({ completeness, owners }: Overview): boolean {

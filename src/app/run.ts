@@ -64,7 +64,7 @@ async function collect(session: LaunchedSession, options: RunOptions): Promise<n
   }
   try {
     await writeFiles(session, options);
-    if (!options.quiet) process.stderr.write(runReport(session, filterOf(options)));
+    if (!options.quiet) process.stderr.write(await runReport(session, filterOf(options)));
   } catch (error) {
     // The command's own failure is the better news.
     if (status === 0) throw error;

@@ -35,6 +35,11 @@ export function overviewOf(whole: Snapshot, only?: FrameFilter): Overview {
   };
 }
 
+/** The stacks that an overview shows, by number. */
+export function shownStacks({ sites, heap }: Overview): number[] {
+  return [...new Set([...sites, ...heap.sites].map(({ stack }) => stack))];
+}
+
 /** An owner's identity: a library and an allocator of the same name are two owners. */
 export function ownerKey({ owner, kind }: { owner: string; kind: string }): string {
   return `${kind}\0${owner}`;

@@ -12,7 +12,7 @@ export interface StackSite {
   reservedBytes: number;
   residentBytes: number;
   mappings: number;
-  /** Leaf first, `function (module)`. */
+  /** Leaf first, `function (module, file:line)`. */
   frames: string[];
 }
 
@@ -25,6 +25,14 @@ export function accessibleBytes({ bytes, reservedBytes }: { bytes: number; reser
 export function frameName(frame: SnapshotFrame): string {
   const name = lineName(frame.function ?? frame.functionAddress ?? frame.fileAddress);
   return `${name} (${sourcePlace(frame) ?? frame.module})`;
+}
+
+/** As `frameName`, with the line of source: "ucs_mpool_grow (libucs.so.0, mpool.c:133)". */
+export function frameText(frame: SnapshotFrame): string {
+  const { language, file, line } = frame;
+  const name = frameName(frame);
+  if (language !== 'native' || file === null || line === null) return name;
+  return `${name.slice(0, -1)}, ${file.slice(file.lastIndexOf('/') + 1)}:${line})`;
 }
 
 /** "app.mjs:12": where code that is no module's stands; null where it is a module's, or that is unknown. */
@@ -49,7 +57,7 @@ export function stackSites(snapshot: Pick<Snapshot, 'mappings' | 'stacks'>): Sta
         reservedBytes: 0,
         residentBytes: 0,
         mappings: 0,
-        frames: (snapshot.stacks[mapping.stack] ?? []).map(frameName),
+        frames: (snapshot.stacks[mapping.stack] ?? []).map(frameText),
       };
       sites.set(key, site);
     }

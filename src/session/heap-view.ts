@@ -1,6 +1,6 @@
 import { type HeapLeak, type HeapSite, NO_HEAP } from '../report/heap/sites.js';
 import type { Snapshot, SnapshotHeap } from '../report/schema.js';
-import { frameName } from '../report/stacks.js';
+import { frameText } from '../report/stacks.js';
 import { OffheapError } from '../wire/error.js';
 import { DEFAULT_SAMPLE_BYTES } from '../wire/heap.js';
 import { HEAP_MODES, type HeapMode } from '../wire/heap-mode.js';
@@ -24,7 +24,7 @@ export function heapView(process: HeapOfProcess): HeapView {
   const snapshot = () => process.heapRecording?.snapshot().part ?? process.lastSnapshot?.heap ?? NO_HEAP;
   const framesOf = (stack: number): string[] => {
     const frames = process.heapRecording?.frames(stack) ?? process.lastSnapshot?.stacks[stack] ?? [];
-    return frames.map(frameName);
+    return frames.map(frameText);
   };
   return {
     get mode() {

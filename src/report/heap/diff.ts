@@ -1,5 +1,6 @@
 import { formatBytes, formatChange, formatCount } from '../bytes.js';
 import type { OwnerKind, Snapshot } from '../schema.js';
+import { frameName } from '../stacks.js';
 import { cut, printable } from '../text.js';
 import { type HeapSite, heapSites } from './sites.js';
 
@@ -34,9 +35,9 @@ export function heapChange(
   earlier: Pick<Snapshot, 'heap' | 'stacks'>,
   later: Pick<Snapshot, 'heap' | 'stacks'>,
 ): HeapChange {
-  const before = new Map(heapSites(earlier).map((site) => [keyOf(site), site]));
+  const before = new Map(heapSites(earlier).map((site) => [keyOf(site, earlier.stacks), site]));
   const grown = heapSites(later)
-    .map((site) => growthOf(site, before.get(keyOf(site))))
+    .map((site) => growthOf(site, before.get(keyOf(site, later.stacks))))
     .filter(({ bytes, standardErrorBytes }) => bytes > CHANCE_ERRORS * standardErrorBytes)
     .sort((a, b) => b.bytes - a.bytes);
   return {
@@ -47,9 +48,10 @@ export function heapChange(
   };
 }
 
-/** By what the frames say: numbers of stacks differ between two recordings. */
-function keyOf({ owner, frames }: HeapSite): string {
-  return [owner, ...frames].join('\n');
+/** By what the frames say: numbers of stacks differ between two recordings, and not each was asked for lines of source. */
+function keyOf({ owner, stack }: HeapSite, stacks: Snapshot['stacks']): string {
+  const called = (stacks[stack] ?? []).filter(({ inlined }) => !inlined);
+  return [owner, ...called.map(frameName)].join('\n');
 }
 
 function growthOf(now: HeapSite, before: HeapSite | undefined): HeapSiteGrowth {

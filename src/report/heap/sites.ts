@@ -1,5 +1,5 @@
 import type { OwnerKind, Snapshot, SnapshotHeap, SnapshotHeapSite } from '../schema.js';
-import { frameName } from '../stacks.js';
+import { frameText } from '../stacks.js';
 
 /** Where no allocation is recorded. */
 export const NO_HEAP: SnapshotHeap = {
@@ -23,7 +23,7 @@ export const NO_HEAP: SnapshotHeap = {
 
 /** Allocations of one stack, its frames as text. */
 export interface HeapSite extends SnapshotHeapSite {
-  /** Leaf first, `function (module)`. */
+  /** Leaf first, `function (module, file:line)`. */
   frames: string[];
 }
 
@@ -38,7 +38,7 @@ export interface HeapLeak {
   /** Blocks of this stack that were freed since the mark, however old they were. */
   freed: number;
   neverFreed: boolean;
-  /** Leaf first, `function (module)`. */
+  /** Leaf first, `function (module, file:line)`. */
   frames: string[];
 }
 
@@ -49,5 +49,5 @@ export function heapSites(
 ): HeapSite[] {
   return heap.sites
     .slice(0, limit)
-    .map((site) => ({ ...site, frames: (stacks[site.stack] ?? []).map(frameName) }));
+    .map((site) => ({ ...site, frames: (stacks[site.stack] ?? []).map(frameText) }));
 }
