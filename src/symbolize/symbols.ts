@@ -45,6 +45,8 @@ interface Place {
 
 const MOST_MEMORY_BYTES = 64 << 20;
 const MOST_NAMES_PER_FILE = 65536;
+const LONGEST_TEXT = 1024;
+/** Template arguments take more. */
 const LONGEST_NAME = 16384;
 
 /** Names functions by the symbol tables of the files that hold them; tables are read when first asked for. */
@@ -178,13 +180,13 @@ function keyOf({ buildId, file }: ElfFile): string {
 /** As `FunctionName.name` for a name of a symbol table. */
 export function displayName(rawName: string): string {
   const [, mangled = rawName, suffix = ''] = /^(.*?)(@plt)?$/s.exec(rawName) ?? [];
-  return displayText(sourceName(mangled)) + suffix;
+  return displayText(sourceName(mangled), LONGEST_NAME) + suffix;
 }
 
 /** A name from a file, which may hold anything, as it may be shown: no escape sequences of a terminal, and not endless. */
-export function displayText(name: string): string {
+export function displayText(name: string, longest = LONGEST_TEXT): string {
   const printable = name.replace(/\p{Cc}/gu, '?');
-  return printable.length > LONGEST_NAME ? `${printable.slice(0, LONGEST_NAME - 1)}…` : printable;
+  return printable.length > longest ? `${printable.slice(0, longest - 1)}…` : printable;
 }
 
 function sourceName(mangled: string): string {
