@@ -120,22 +120,6 @@ __attribute__((always_inline)) inline bool is_passed_over(uint64_t control, uint
     return state->heap_control == control && record::is_passed_over(state->heap, bytes, control >> 32);
 }
 
-__attribute__((always_inline)) inline unwind::CaptureStart start_at(const Place& place) {
-    return {wire::kKeyExactAddress << wire::kKeyKindShift | place.rip, place.rsp, place.rbp, place.caller};
-}
-
-// The node of the present stack if it is the thread's last one again, else 0.
-__attribute__((always_inline)) inline uint32_t repeated_stack(ThreadState* state, const Place& place) {
-    const uint32_t turn = __atomic_load_n(&state->captures, __ATOMIC_RELAXED);
-    const uint64_t frame = wire::kKeyExactAddress << wire::kKeyKindShift | place.rip;
-    if (is_capturing_or_verifying(state)) return 0;
-    const unwind::RememberedStack* const last = state->last;
-    if (!last->repeats(frame, place.rsp, place.rbp, state->window)) return 0;
-    const uint32_t node = last->label();
-    // A signal handler's system call may have captured its own stack meanwhile.
-    return __atomic_load_n(&state->captures, __ATOMIC_RELAXED) == turn ? node : 0;
-}
-
 // Notes a block that the allocator has handed out, or nothing where it has refused. Of mode `exact`.
 __attribute__((always_inline)) inline void* allocated_exactly(uint64_t control, void* block, size_t bytes) {
     if (__builtin_expect(block == nullptr, 0)) return block;
@@ -143,8 +127,7 @@ __attribute__((always_inline)) inline void* allocated_exactly(uint64_t control, 
     const Place here = this_place();
     if (__builtin_expect(is_ready(state, control), 1)) {
         enter_lane(state, here.rsp);
-        uint32_t stack = repeated_stack(state, here);
-        if (__builtin_expect(stack == 0, 0)) stack = recurring_stack(state, start_at(here));
+        uint32_t stack = known_stack(state, here.rip, here.rsp, here.rbp, here.caller);
         if (python::is_present() && stack != 0) stack = stack_with_python(state, here.rsp, stack);
         if (__builtin_expect(stack != 0, 1)) {
             record::note_allocation(process.channel, state->heap, reinterpret_cast<uint64_t>(block), bytes,

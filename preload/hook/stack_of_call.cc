@@ -157,7 +157,7 @@ void end_capture(ThreadState* state) {
 void capture(ThreadState* state, const unwind::Registers& registers, uint64_t caller) {
     if (caller != 0 && has_recurring(state)) {
         const unwind::CaptureStart start = start_of(registers, caller);
-        // Where nothing is verified, recurring_stack() has looked already.
+        // Where nothing is verified, known_stack() has looked already.
         if (__builtin_expect(process.configuration.verify_every != 0, 0)) {
             unwind::RememberedStack* const found = state->recurring->find(start, state->window);
             if (found != nullptr) {
@@ -211,12 +211,18 @@ CallStack stack_of(ThreadState* state, const unwind::Registers& registers, uint6
     return stack;
 }
 
-__attribute__((noinline)) uint32_t recurring_stack(ThreadState* state, const unwind::CaptureStart& start) {
-    if (state->recurring == nullptr || is_capturing_or_verifying(state)) return 0;
+uint32_t known_stack(ThreadState* state, uint64_t rip, uint64_t rsp, uint64_t rbp, uint64_t caller) {
+    if (state->capturing != 0 || process.configuration.verify_every != 0) return 0;
     const uint32_t turn = __atomic_load_n(&state->captures, __ATOMIC_RELAXED);
-    unwind::RememberedStack* const stack = state->recurring->find(start, state->window);
-    if (stack == nullptr) return 0;
+    const unwind::CaptureStart start{wire::kKeyExactAddress << wire::kKeyKindShift | rip, rsp, rbp, caller};
+    unwind::RememberedStack* stack = state->last;
+    if (!stack->repeats(start.frame, rsp, rbp, state->window)) {
+        if (state->recurring == nullptr) return 0;
+        stack = state->recurring->find(start, state->window);
+        if (stack == nullptr) return 0;
+    }
     const uint32_t node = stack->label();
+    // A signal handler's system call may have captured its own stack meanwhile.
     if (__atomic_load_n(&state->captures, __ATOMIC_RELAXED) != turn) return 0;
     state->last = stack;
     return node;

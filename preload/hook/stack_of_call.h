@@ -2,7 +2,6 @@
 #pragma once
 
 #include "native/wire/layout.h"
-#include "preload/hook/process.h"
 #include "preload/hook/system_call.h"
 #include "preload/hook/thread_state.h"
 #include "preload/unwind/registers.h"
@@ -25,13 +24,9 @@ struct CallStack {
 CallStack stack_of(ThreadState* state, const unwind::Registers& registers, uint64_t caller,
                    uint32_t generation);
 
-// Whether what is remembered of the thread's stacks can't be used as it is.
-inline bool is_capturing_or_verifying(const ThreadState* state) {
-    return state->capturing != 0 || process.configuration.verify_every != 0;
-}
-
-// The node of the stack if the thread was in it of late, 0 if it was not or that cannot be told.
-uint32_t recurring_stack(ThreadState* state, const unwind::CaptureStart& start);
+// The node of the stack at a place in a function with this return address, if the thread was in it last or of
+// late; 0 if it was not or that cannot be told.
+uint32_t known_stack(ThreadState* state, uint64_t rip, uint64_t rsp, uint64_t rbp, uint64_t caller);
 
 // The node of the stack that the thread was told to be in last, whose native frames have the node `native`,
 // with its Python frames; 0 where that cannot be told.

@@ -50,8 +50,8 @@ inline void fill_way(HeapLane& lane, wire::HeapEvent* set, uint32_t way, uint64_
 void rest_in_full_set(Channel& channel, HeapLane& lane, uint64_t address, uint64_t time, uint64_t bytes,
                       uint32_t stack);
 
-inline void rest(Channel& channel, HeapLane& lane, uint64_t address, uint64_t time, uint64_t bytes,
-                 uint32_t stack) {
+__attribute__((always_inline)) inline void rest(Channel& channel, HeapLane& lane, uint64_t address,
+                                                uint64_t time, uint64_t bytes, uint32_t stack) {
     wire::HeapEvent* set = window_set(lane, address);
     const uint64_t word = resting_word(address);
     const uint64_t first = window_word(set[0]);
@@ -76,8 +76,8 @@ void note_allocation_by_clock(Channel& channel, HeapLane& lane, uint64_t address
 
 // After the block was allocated. If the window holds the address already, another thread has freed that
 // block: it is published then, not replaced.
-inline void note_allocation(Channel& channel, HeapLane& lane, uint64_t address, uint64_t bytes,
-                            uint32_t stack) {
+__attribute__((always_inline)) inline void note_allocation(Channel& channel, HeapLane& lane, uint64_t address,
+                                                           uint64_t bytes, uint32_t stack) {
     const uint64_t kept = kept_time(channel);
     if (__builtin_expect(kept == 0, 0)) {
         return note_allocation_by_clock(channel, lane, address, bytes, stack);
@@ -97,7 +97,7 @@ bool publish_release(Channel& channel, HeapLane& lane, wire::HeapEventKind kind,
                      wire::HeapEvent* entry);
 
 // Before the block is freed.
-inline void note_release(Channel& channel, HeapLane& lane, uint64_t address) {
+__attribute__((always_inline)) inline void note_release(Channel& channel, HeapLane& lane, uint64_t address) {
     wire::HeapEvent* entry = find_entry(lane, address);
     if (!rests_here(entry, address)) {
         publish_release(channel, lane, wire::HeapEventKind::kRelease, address, entry);

@@ -23,7 +23,8 @@ class RecurringStacks {
     static constexpr uint32_t kMostFrames = 80;
 
     // What a capture from this start would give, null where that is not known without one.
-    RememberedStack* find(const CaptureStart& start, const StackWindow& window) {
+    __attribute__((always_inline)) RememberedStack* find(const CaptureStart& start,
+                                                         const StackWindow& window) {
         Set& set = sets_[set_of(start)];
         for (uint32_t way = 0; way < kWays; ++way) {
             RememberedStack* const stack = set.stacks[way];
@@ -43,7 +44,7 @@ class RecurringStacks {
   private:
     // Two stacks may take turns in one place of the program.
     static constexpr uint32_t kWays = 2;
-    static constexpr uint32_t kSetBits = 5;
+    static constexpr uint32_t kSetBits = 6;
     static constexpr uint32_t kStacks = kWays << kSetBits;
 
     struct Set {

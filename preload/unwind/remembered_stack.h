@@ -55,6 +55,10 @@ class RememberedStack {
     // Whether a walk from these registers would find what the last one found. Changes nothing.
     bool repeats(uint64_t frame, uint64_t rsp, uint64_t rbp, const StackWindow& window) const;
 
+    // The two parts of it: the leaf's registers, and all that was read from there on.
+    bool starts_at(uint64_t frame, uint64_t rsp, uint64_t rbp) const;
+    bool stands(const StackWindow& window) const;
+
     // Captures the stack that the registers stand on. As unwind::capture, but walks only from the leaf to the
     // first frame of the last capture that can be proven to be unchanged. After Stop::capacity give more
     // memory and capture again.
@@ -102,6 +106,7 @@ class RememberedStack {
 
     // The new frames are those from `next` to the capacity: they follow the `kept` ones.
     void remember(uint32_t kept, uint32_t next, const Ending& ending);
+    void measure_words(uint32_t count);
     bool append_rarely(Rule rule, uint32_t frame, const Ending& ending);
     bool append_last_words(const Ending& ending);
     bool append(uint64_t address, uint64_t value);
@@ -118,38 +123,21 @@ class RememberedStack {
     Stop stop_;
     bool is_thread_root_;
     uint64_t epoch_;
+    // Where the words of the last capture lie: from the first byte of the lowest to the end of the highest.
+    uint64_t words_from_, words_to_;
 };
 
-inline bool RememberedStack::repeats(uint64_t frame, uint64_t rsp, uint64_t rbp,
-                                     const StackWindow& window) const {
-    if (reusable_ != count_ || epoch_ != rule_cache.stacks_epoch()) return false;
+__attribute__((always_inline)) inline bool RememberedStack::starts_at(uint64_t frame, uint64_t rsp,
+                                                                      uint64_t rbp) const {
     // Where there is no frame, this is the one that `place` has put before the root.
     const RememberedFrame* const leaf = frames_ + count_ - 1;
-    if (leaf->rsp != rsp || leaf->frame != frame || ((leaf->mark & 1) != 0 && leaf->rbp != rbp)) return false;
-    // Stack pointers rise toward the root, so all that is read lies between these.
-    if (rsp < window.low || frames_->rsp > window.high) return false;
-    const auto is_as_it_was = [](const RememberedFrame& caller) __attribute__((always_inline)) {
-        return load(caller.rsp - 8) == caller.frame;
-    };
-    const RememberedFrame* caller = leaf;
-    for (; caller - frames_ >= 4; caller -= 4) {
-        // One after the other: what lies behind the first change may be in memory that is gone.
-        if (!is_as_it_was(caller[-1]) || !is_as_it_was(caller[-2]) || !is_as_it_was(caller[-3]) ||
-            !is_as_it_was(caller[-4])) {
-            return false;
-        }
-    }
-    while (caller != frames_) {
-        if (!is_as_it_was(*--caller)) return false;
-    }
-    const uint64_t words = leaf->mark >> 1;
-    if (words > capacity_) return false;
-    for (uint64_t word = 0; word < words; ++word) {
-        const ReadWord& read = words_[word];
-        if (read.address - window.low > window.high - window.low - 8 || load(read.address) != read.value)
-            return false;
-    }
-    return true;
+    return leaf->rsp == rsp && leaf->frame == frame && ((leaf->mark & 1) == 0 || leaf->rbp == rbp);
+}
+
+__attribute__((always_inline)) inline bool RememberedStack::repeats(uint64_t frame, uint64_t rsp,
+                                                                    uint64_t rbp,
+                                                                    const StackWindow& window) const {
+    return starts_at(frame, rsp, rbp) && stands(window);
 }
 
 }  // namespace offheap::unwind
