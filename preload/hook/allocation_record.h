@@ -81,15 +81,23 @@ __attribute__((always_inline)) inline uint64_t heap_control() {
     // and nothing there.
     if (__builtin_expect(state != runtime::kPageRecording, 0))
         return state == runtime::kPageFresh ? heap_control_of_child() : 0;
-    return __atomic_load_n(&process.channel.header()->heap_control, __ATOMIC_RELAXED);
+    return __atomic_load_n(&process.channel.header()->heap_control, __ATOMIC_ACQUIRE);  // [switch]
+}
+
+// No mode: heap_control() must be asked.
+inline constexpr uint64_t kAskAtLength = 0xff;
+
+// The same where it takes but a look, which it nearly always does; else kAskAtLength.
+__attribute__((always_inline)) inline uint64_t heap_control_at_once() {
+    const runtime::ProcessPage* const page = process.page;
+    const bool is_recording =
+        page != nullptr && __atomic_load_n(&page->state, __ATOMIC_ACQUIRE) == runtime::kPageRecording;
+    if (__builtin_expect(!is_recording, 0)) return kAskAtLength;
+    return __atomic_load_n(&process.channel.header()->heap_control, __ATOMIC_ACQUIRE);  // [switch]
 }
 
 __attribute__((always_inline)) inline wire::HeapMode mode_of(uint64_t control) {
     return static_cast<wire::HeapMode>(control & 0xff);
-}
-
-__attribute__((always_inline)) inline bool is_off(uint64_t control) {
-    return __builtin_expect(mode_of(control) == wire::HeapMode::kOff, 1);
 }
 
 // A request waits to be answered by a thread that is not inside of its allocator.
@@ -113,11 +121,19 @@ __attribute__((always_inline)) inline void leave_lane(ThreadState* state) {
     state->heap_stack_pointer = 0;
 }
 
-// Whether the sampling passes an allocation over, as it does with nearly all.
+// Whether nothing is to be done for an allocation of so many bytes but to make it. Under a control that the
+// thread has taken in, its countdown is of that control's mean, or has not begun.
 __attribute__((always_inline)) inline bool is_passed_over(uint64_t control, uint64_t bytes) {
+    if (mode_of(control) != wire::HeapMode::kSampled) return mode_of(control) == wire::HeapMode::kOff;
     ThreadState* const state = current_state;
-    if (mode_of(control) != wire::HeapMode::kSampled || state <= kEndingThread) return false;
-    return state->heap_control == control && record::is_passed_over(state->heap, bytes, control >> 32);
+    return state > kEndingThread && state->heap_control == control &&
+           record::is_within_gap(state->heap, bytes);
+}
+
+// The same for a free.
+__attribute__((always_inline)) inline bool is_passed_over(uint64_t control, const void* block) {
+    if (mode_of(control) != wire::HeapMode::kSampled) return mode_of(control) == wire::HeapMode::kOff;
+    return !record::may_be_sampled(reinterpret_cast<uint64_t>(block));
 }
 
 // Notes a block that the allocator has handed out, or nothing where it has refused. Of mode `exact`.

@@ -16,42 +16,47 @@ namespace {
 
 using offheap::hook::after_request;
 using offheap::hook::allocated_exactly;
-using offheap::hook::allocated_sampled;
 using offheap::hook::allocated_under;
 using offheap::hook::heap_control;
+using offheap::hook::heap_control_at_once;
 using offheap::hook::is_followed;
-using offheap::hook::is_off;
 using offheap::hook::is_passed_over;
 using offheap::hook::is_requested;
+using offheap::hook::kAskAtLength;
 using offheap::hook::mode_of;
 using offheap::hook::record_followed;
 using offheap::wire::HeapMode;
+
+// Before a block is made: a request is answered outside of the allocator.
+uint64_t asked_at_length(uint64_t control) {
+    if (control == kAskAtLength) control = heap_control();
+    return is_requested(control) ? after_request(control) : control;
+}
 
 // Apart from the hooks, which end in a jump here or to the allocator: where nothing is recorded, a hook has
 // no frame to make.
 __attribute__((noinline)) void* malloc_exactly(size_t bytes, uint64_t control) {
     return allocated_exactly(control, allocator.malloc(bytes), bytes);
 }
-__attribute__((noinline)) void* malloc_after_request(size_t bytes, uint64_t control) {
+__attribute__((noinline)) void* malloc_otherwise(size_t bytes, uint64_t control) {
+    control = asked_at_length(control);
     return allocated_under(control, allocator.malloc(bytes), bytes);
-}
-__attribute__((noinline)) void* malloc_sampled(size_t bytes, uint64_t control) {
-    if (is_requested(control)) return malloc_after_request(bytes, after_request(control));
-    return allocated_sampled(control, allocator.malloc(bytes), bytes);
 }
 // A product that is too large allocates nothing, so it is never recorded.
 __attribute__((noinline)) void* calloc_exactly(size_t count, size_t bytes, uint64_t control) {
     return allocated_exactly(control, allocator.calloc(count, bytes), count * bytes);
 }
-__attribute__((noinline)) void* calloc_after_request(size_t count, size_t bytes, uint64_t control) {
+__attribute__((noinline)) void* calloc_otherwise(size_t count, size_t bytes, uint64_t control) {
+    control = asked_at_length(control);
     return allocated_under(control, allocator.calloc(count, bytes), count * bytes);
 }
-__attribute__((noinline)) void* calloc_sampled(size_t count, size_t bytes, uint64_t control) {
-    if (is_requested(control)) return calloc_after_request(count, bytes, after_request(control));
-    return allocated_sampled(control, allocator.calloc(count, bytes), count * bytes);
+__attribute__((noinline)) void free_exactly(void* block, uint64_t control) {
+    if (block != nullptr) record_followed(control, block);
+    allocator.free(block);
 }
-__attribute__((noinline)) void record_free(void* block, uint64_t control) {
-    record_followed(control, block);
+__attribute__((noinline)) void free_otherwise(void* block, uint64_t control) {
+    if (control == kAskAtLength) control = heap_control();
+    if (is_followed(control, block)) record_followed(control, block);
     allocator.free(block);
 }
 
@@ -60,22 +65,24 @@ __attribute__((noinline)) void record_free(void* block, uint64_t control) {
 extern "C" {
 
 void* offheap_malloc(size_t bytes) {
-    const uint64_t control = heap_control();
+    const uint64_t control = heap_control_at_once();
+    if (is_passed_over(control, bytes)) return allocator.malloc(bytes);
     if (mode_of(control) == HeapMode::kExact) return malloc_exactly(bytes, control);
-    if (is_off(control) || is_passed_over(control, bytes)) return allocator.malloc(bytes);
-    return malloc_sampled(bytes, control);
+    return malloc_otherwise(bytes, control);
 }
 
 void* offheap_calloc(size_t count, size_t bytes) {
-    const uint64_t control = heap_control();
+    const uint64_t control = heap_control_at_once();
+    if (is_passed_over(control, count * bytes)) return allocator.calloc(count, bytes);
     if (mode_of(control) == HeapMode::kExact) return calloc_exactly(count, bytes, control);
-    if (is_off(control) || is_passed_over(control, count * bytes)) return allocator.calloc(count, bytes);
-    return calloc_sampled(count, bytes, control);
+    return calloc_otherwise(count, bytes, control);
 }
 
 void offheap_free(void* block) {
-    const uint64_t control = heap_control();
-    is_followed(control, block) ? record_free(block, control) : allocator.free(block);
+    const uint64_t control = heap_control_at_once();
+    if (is_passed_over(control, block)) return allocator.free(block);
+    if (mode_of(control) == HeapMode::kExact) return free_exactly(block, control);
+    free_otherwise(block, control);
 }
 
 void* offheap_realloc(void* block, size_t bytes) {

@@ -71,6 +71,8 @@ bool open_lane(Channel& channel, HeapLane& lane, uint32_t thread_id) {
     // goes behind one that names the thread.
     lane.next = nullptr;
     lane.end = nullptr;
+    lane.bytes_to_sample = 0;
+    lane.sample_bytes = 0;
     // Later than all that the lane's former users have told.
     lane.latest = early_time(channel);
     lane.head_of_next = __atomic_load_n(&shared->head, __ATOMIC_RELAXED);

@@ -26,14 +26,14 @@ bool add_sampled(uint64_t address);
 // The set itself; false when the address isn't there.
 bool remove_sampled(uint64_t address);
 
+// False for nearly all blocks that were not recorded.
+inline bool may_be_sampled(uint64_t address) {
+    return __builtin_expect(__atomic_load_n(&filter_count(address), __ATOMIC_ACQUIRE) != 0, 0);  // [sampled]
+}
+
 // Whether a block that is about to be freed was recorded; it no longer counts as such then, and the caller
 // must tell its release by publish().
-inline bool take_sampled(uint64_t address) {
-    if (__builtin_expect(__atomic_load_n(&filter_count(address), __ATOMIC_ACQUIRE) == 0, 1)) {  // [sampled]
-        return false;
-    }
-    return remove_sampled(address);
-}
+inline bool take_sampled(uint64_t address) { return may_be_sampled(address) && remove_sampled(address); }
 
 // In a forked child, before its channel is used: its parent's blocks aren't on record there.
 void forget_sampled();

@@ -15,9 +15,9 @@ bool is_sampled_after_draw(HeapLane& lane, uint64_t bytes, uint32_t mean_bytes);
 
 // Whether an allocation lies within the gap to the next sample. True: it is counted, and nothing is left to
 // do.
-inline bool is_passed_over(HeapLane& lane, uint64_t bytes, uint32_t mean_bytes) {
+inline bool is_within_gap(HeapLane& lane, uint64_t bytes) {
     const uint64_t counted = bytes + (bytes == 0);  // blocks without bytes are blocks too
-    if (lane.sample_bytes != mean_bytes || counted >= lane.bytes_to_sample) return false;
+    if (counted >= lane.bytes_to_sample) return false;
     lane.bytes_to_sample -= counted;
     return true;
 }
@@ -25,7 +25,7 @@ inline bool is_passed_over(HeapLane& lane, uint64_t bytes, uint32_t mean_bytes) 
 // Whether to record an allocation of so many bytes: with probability 1 - exp(-bytes/mean). Needs no open
 // lane.
 inline bool is_sampled(HeapLane& lane, uint64_t bytes, uint32_t mean_bytes) {
-    if (__builtin_expect(is_passed_over(lane, bytes, mean_bytes), 1)) return false;
+    if (__builtin_expect(lane.sample_bytes == mean_bytes && is_within_gap(lane, bytes), 1)) return false;
     return is_sampled_after_draw(lane, bytes + (bytes == 0), mean_bytes);
 }
 
