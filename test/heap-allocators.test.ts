@@ -9,7 +9,17 @@ import { TARGET_SOURCES } from './support/paths.js';
 import { run as runAlone } from './support/recorded.js';
 
 const PLACES = [
-  ...['by_malloc', 'by_calloc', 'by_realloc', 'by_memalign', 'by_posix', 'by_aligned_alloc'],
+  ...[
+    'by_malloc',
+    'by_cfree',
+    'by_free_sized',
+    'by_free_aligned_sized',
+    'by_calloc',
+    'by_realloc',
+    'by_memalign',
+    'by_posix',
+    'by_aligned_alloc',
+  ],
   ...['by_new', 'by_new_array', 'by_new_sized', 'by_new_nothrow', 'by_new_array_nothrow'],
   ...['by_new_aligned', 'by_new_array_aligned', 'by_new_aligned_sized', 'by_new_object'],
 ];

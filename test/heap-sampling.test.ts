@@ -18,8 +18,12 @@ const MEANS: [workload: number, name: string, means: number[]][] = [
 
 const SITES = 10;
 
-/** False alarms beyond these are rarer than one in a million runs of the file. */
-const MOST_DEVIATIONS = 5.5;
+const MOST_DEVIATIONS = 3;
+/**
+ * One estimate in 370 lies further off by right. So one that does may be made again, twice: false alarms, like those
+ * of what follows, are rarer than one in a hundred thousand runs of the file then.
+ */
+const ATTEMPTS = 3;
 const MOST_CHI_SQUARE = 75; // of ten sites
 
 interface Truth {
@@ -64,7 +68,8 @@ function deviation(estimates: number[], truth: number[], variances: number[]) {
   };
 }
 
-function expectUnbiased(heap: HeapRun, meanBytes: number): void {
+/** Whether all sums lie within three standard errors of the truth; what no luck explains fails. */
+function isWithin(heap: HeapRun, meanBytes: number): boolean {
   const truth = truths(heap.run.stdout.toString(), meanBytes);
   const sites = Array.from({ length: SITES }, (_, i) => `site_${i}`);
   const bytes = deviation(
@@ -77,24 +82,29 @@ function expectUnbiased(heap: HeapRun, meanBytes: number): void {
     truth.map((each) => each.blocks),
     truth.map((each) => each.blocksVariance),
   );
-  for (const each of [bytes, blocks]) {
-    expect(each.ofSum).toBeLessThan(MOST_DEVIATIONS);
-    expect(each.chiSquare).toBeLessThan(MOST_CHI_SQUARE);
-  }
+  for (const each of [bytes, blocks]) expect(each.chiSquare).toBeLessThan(MOST_CHI_SQUARE);
   // The error that is shown is the error that is made.
   const shown = sum(sites.map((site) => sumOf(heap, 'liveBytesVariance', site)));
   expect(Math.sqrt(shown / sum(truth.map((each) => each.bytesVariance)))).toBeGreaterThan(0.7);
   expect(Math.sqrt(shown / sum(truth.map((each) => each.bytesVariance)))).toBeLessThan(1.4);
+  return bytes.ofSum < MOST_DEVIATIONS && blocks.ofSum < MOST_DEVIATIONS;
 }
 
 const cases = MEANS.flatMap(([workload, name, means]) =>
   means.map((mean) => [name, mean, workload] as const),
 );
 
-test.each(cases)('%s, sampled every %d bytes: estimates lie about the truth', async (_, mean, workload) => {
-  const command = [buildC('heap_sites'), String(workload)];
-  const heap = await recordHeap(command, { heap: 'sampled', sampleBytes: mean });
-  expect(heap.run.status, heap.run.stderr.toString()).toBe(0);
-  expect(heap.totals).toMatchObject({ mode: 'sampled', sampleBytes: mean, lost: 0, damaged: 0 });
-  expectUnbiased(heap, mean);
-});
+test.each(cases)(
+  '%s, sampled every %d bytes: estimates lie within three standard errors',
+  async (_, mean, workload) => {
+    const command = [buildC('heap_sites'), String(workload)];
+    let within = false;
+    for (let attempt = 0; attempt < ATTEMPTS && !within; attempt++) {
+      const heap = await recordHeap(command, { heap: 'sampled', sampleBytes: mean });
+      expect(heap.run.status, heap.run.stderr.toString()).toBe(0);
+      expect(heap.totals).toMatchObject({ mode: 'sampled', sampleBytes: mean, lost: 0, damaged: 0 });
+      within = isWithin(heap, mean);
+    }
+    expect(within).toBe(true);
+  },
+);

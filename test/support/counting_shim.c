@@ -156,6 +156,8 @@ void free(void* block) {
     next(block);
 }
 
+void cfree(void* block) { free(block); }
+
 static void* reallocated(void* block, void* fresh, size_t bytes, size_t old_bytes) {
     if (fresh != NULL) return counted(fresh, bytes);
     // Of zero bytes, NULL means that the block was freed.
