@@ -1,7 +1,7 @@
 /**
  * What names and lines cost, beside llvm-symbolizer and addr2line, and whether they are the same.
  *
- *     npm run bench:symbolize -- [--only lines,equality] [--json FILE]
+ *     npm run bench:symbolize -- [--only lines,tables,equality] [--json FILE]
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -10,11 +10,13 @@ import type { Row } from './support/row.js';
 import { renderTable } from './support/table.js';
 import { equalityRows } from './symbolize/equality.js';
 import { lineRows } from './symbolize/lines.js';
+import { tableRows } from './symbolize/tables.js';
 
 const differences: string[] = [];
 
 const SECTIONS: Record<string, () => Promise<Row[]>> = {
   lines: lineRows,
+  tables: tableRows,
   equality: () =>
     equalityRows(({ binary, address, kind, ours, theirs }) => {
       const said = [ours, theirs].map((chain) =>
