@@ -7,6 +7,7 @@
 
 #include "preload/hook/exit.h"
 #include "preload/hook/file_mappings.h"
+#include "preload/hook/labels.h"
 #include "preload/hook/modules.h"
 #include "preload/hook/operations.h"
 #include "preload/hook/process.h"
@@ -185,6 +186,7 @@ long record_call(const SystemCallFrame& frame, Operation operation) {
         event.phase = static_cast<uint8_t>(failed ? Phase::kFailed : Phase::kEnd);
     } else if (operation == Operation::kMmap && !failed) {
         note_file_mapping(frame, static_cast<uint64_t>(result), &event);
+        label_mapping(event);
     } else if (operation == Operation::kShmat && !failed) {
         event.extra = segment_bytes(frame.rdi);
     } else if (operation == Operation::kBrk) {

@@ -9,6 +9,7 @@
 #include "preload/hook/allocator.h"
 #include "preload/hook/allocator_statistics.h"
 #include "preload/hook/go_program.h"
+#include "preload/hook/labels.h"
 #include "preload/hook/memory_return.h"
 #include "preload/hook/modules.h"
 #include "preload/hook/process.h"
@@ -158,6 +159,7 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
     uint32_t degradations = rewrite_start_modules();
 
     degradations |= redirect_start_allocations();
+    degradations |= start_labels(start_modules, start_module_count);
     degradations |= find_python();
     thread_end_listener = on_thread_end;
     record::own_mapping_listener = note_own_mapping;

@@ -73,6 +73,8 @@ Configuration read_configuration(char** environment) {
                 configuration.verify_every = static_cast<uint32_t>(number);
         } else if (const char* v = value_of(*entry, "OFFHEAP_MARK")) {
             configuration.emit_start_marker = text_equal(v, "1");
+        } else if (const char* v = value_of(*entry, "OFFHEAP_LABEL")) {
+            configuration.label = text_equal(v, "1");
         } else if (const char* v = value_of(*entry, "OFFHEAP_SIGNAL")) {
             configuration.request_signal = signal_number(v);
         } else if (const char* v = value_of(*entry, "OFFHEAP_SCAN")) {

@@ -13,6 +13,7 @@ struct Configuration {
     bool rewrite_sites = true;       // OFFHEAP_SITES=off: relocation fallback only
     bool capture_stacks = true;      // OFFHEAP_STACKS=off
     uint32_t verify_every = 0;       // OFFHEAP_VERIFY=N: check every Nth incremental capture; 0: none
+    bool label = false;              // OFFHEAP_LABEL=1: name memory in the kernel by its owner
     bool emit_start_marker = false;  // OFFHEAP_MARK=1: a recognisable system call when recording begins
     int request_signal = 0;          // OFFHEAP_SIGNAL=USR2
     uint64_t scan_limit_bytes = 64u << 20;        // OFFHEAP_SCAN_LIMIT_BYTES

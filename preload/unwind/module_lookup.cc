@@ -50,6 +50,19 @@ bool find_module(uint64_t address, Module& module) {
     return true;
 }
 
+const char* module_path(uint64_t address) {
+    // As <link.h> begins struct link_map.
+    struct LinkedObject {
+        uint64_t bias;
+        const char* path;
+    };
+    OffheapFoundObject found = {};
+    if (!has_table_lookup() || offheap_keep_vectors(look_up, reinterpret_cast<void*>(address), &found) != 0) {
+        return nullptr;
+    }
+    return static_cast<const LinkedObject*>(found.link_map)->path;
+}
+
 Bytes readable_segment(const Module& module, const uint8_t* address) {
     const Bytes none{address, address};
     if (!module.range.contains(address)) return none;

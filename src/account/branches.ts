@@ -6,7 +6,7 @@ import {
 } from './allocators/inside.js';
 import { CATEGORIES, type Category, categoryOf } from './category.js';
 import type { Holder } from './claims.js';
-import { type MappingKind, type ProcMapping, SECRET_MEMORY } from './maps.js';
+import { labelIn, type MappingKind, type ProcMapping, SECRET_MEMORY } from './maps.js';
 import { ANONYMOUS, FILE, HUGE, PAGE_COLUMNS, SWAP } from './pages.js';
 import type { Reading } from './reading.js';
 import type { ThreadStack } from './thread-stacks.js';
@@ -225,7 +225,7 @@ function hasName(path: string, kind: MappingKind): boolean {
 
 /** A name that somebody gave to memory without a file (PR_SET_VMA_ANON_NAME): glibc, Go, mimalloc, ART do. */
 function isGivenName(path: string): boolean {
-  return path.startsWith('[anon:') || path.startsWith('[anon_shmem:');
+  return (path.startsWith('[anon:') && labelIn(path) === null) || path.startsWith('[anon_shmem:');
 }
 
 function unexplainedName(area: ProcMapping, holder: Holder | undefined): string {

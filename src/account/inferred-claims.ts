@@ -1,6 +1,6 @@
 import type { OwnerKind } from '../ledger/attribution.js';
 import type { Claims, Holder } from './claims.js';
-import type { ProcMapping } from './maps.js';
+import { labelIn, type ProcMapping } from './maps.js';
 import type { ThreadStack } from './thread-stacks.js';
 
 /**
@@ -41,6 +41,8 @@ function infer(
 ): Holder | undefined {
   const touches = below?.end === area.start;
   if (area.path === '[heap]') return holder('libc.so.6', null, 'allocator');
+  const label = labelIn(area.path);
+  if (label !== null) return labelled(label);
   if (area.path.startsWith('[anon:')) return holder(area.path, null, 'library');
   if (touches && below.kind === 'file' && !below.shared && below.writable && area.writable) {
     return holder(below.path.slice(below.path.lastIndexOf('/') + 1), below.path, 'library');
@@ -50,6 +52,12 @@ function infer(
     ({ stackPointer }) => stackPointer !== null && stackPointer >= area.start && stackPointer < area.end,
   );
   return isGuarded && sleeps ? holder('thread stack', null, 'stack') : undefined;
+}
+
+/** What the shim has named by whoever mapped it. */
+function labelled(label: string): Holder {
+  const stackOf = /^(.+) stack$/.exec(label)?.[1];
+  return stackOf === undefined ? holder(label, null, 'library') : holder(stackOf, null, 'stack');
 }
 
 function holder(owner: string, path: string | null, kind: OwnerKind): Holder {

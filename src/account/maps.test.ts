@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { apart, parseMaps, readMaps } from './maps.js';
+import { apart, labelIn, parseMaps, readMaps } from './maps.js';
 
 const kinds = (lines: string[]) => parseMaps(`${lines.join('\n')}\n`).map(({ path, kind }) => [path, kind]);
 
@@ -93,4 +93,10 @@ test('this process: in order, apart from one another, with its program in it', (
 
 test('a process that is not there', () => {
   expect(() => readMaps(0x7fff_fff0)).toThrow(expect.objectContaining({ code: 'PROCESS_MISSING' }));
+});
+
+test('the names that the shim gives tell an owner, those of others do not', () => {
+  expect(labelIn('[anon:offheap:libucs.so.0]')).toBe('libucs.so.0');
+  expect(labelIn('[anon:offheap:python3.11 stack]')).toBe('python3.11 stack');
+  expect(['[anon:glibc: malloc]', '[heap]', ''].map(labelIn)).toEqual([null, null, null]);
 });

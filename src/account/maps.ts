@@ -51,6 +51,11 @@ const KERNEL = new Set([
   '[vectors]',
 ]);
 
+/** The owner by which the shim has named an area, where it is asked to (OFFHEAP_LABEL); null for all other names. */
+export function labelIn(path: string): string | null {
+  return /^\[anon:offheap:(.+)\]$/.exec(path)?.[1] ?? null;
+}
+
 /** Parses /proc/PID/maps, in address order. A line cut short (the process ended meanwhile) is left out. */
 export function parseMaps(text: string): ProcMapping[] {
   const mappings: ProcMapping[] = [];

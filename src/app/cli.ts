@@ -69,6 +69,7 @@ export function program(): Command {
       flamegraphFile,
     )
     .option('--fold', FOLD_TEXT)
+    .option('--label', 'name memory in the kernel by its owner, for pmap, smaps and core files')
     .option('--interval <ms>', 'how often resident bytes and growth are sampled', positive, 1000)
     .option('--quiet', 'no report on stderr')
     .action(async (command: string, args: string[], options: RunOptions) => {

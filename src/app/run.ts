@@ -21,6 +21,7 @@ export interface RunOptions extends FrameOptions {
   dir?: string;
   heap: HeapMode;
   sampleBytes: number;
+  label?: boolean;
   interval: number;
   snapshot?: string;
   flamegraph?: string;
@@ -38,6 +39,7 @@ export async function run(command: string, args: string[], options: RunOptions):
     const session = await launch(command, args, {
       heap: options.heap,
       sampleBytes: options.sampleBytes,
+      label: options.label ?? false,
       intervalMs: options.interval,
       quiet: options.quiet ?? false,
       ...(options.dir === undefined ? {} : { dir: options.dir }),

@@ -15,6 +15,8 @@ export interface LaunchOptions {
   heap?: HeapMode;
   /** Mean of the sampling in bytes. */
   sampleBytes?: number;
+  /** Names the command's memory in the kernel by its owner; that splits areas, of which a process may have so many. */
+  label?: boolean;
   /** Where channels lie; they stay there afterwards. By default they lie in a folder of this user and are removed. */
   dir?: string;
   /** How often growth is sampled, in milliseconds. */
@@ -70,6 +72,7 @@ export async function launch(
       // What it records before we have found its channel is waited for.
       OFFHEAP_COLLECTOR: String(process.pid),
       ...(options.heap === undefined ? {} : { OFFHEAP_HEAP: options.heap }),
+      ...(options.label === true ? { OFFHEAP_LABEL: '1' } : {}),
       ...(options.sampleBytes === undefined ? {} : { OFFHEAP_SAMPLE_BYTES: String(options.sampleBytes) }),
     });
   } catch (error) {
