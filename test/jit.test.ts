@@ -9,6 +9,7 @@ import { buildC, buildJava } from './support/build.js';
 import { needs } from './support/needs.js';
 import { channelFolder, preloaded, scratchFolder } from './support/offheap.js';
 import { TARGET_SOURCES } from './support/paths.js';
+import { pythons } from './support/pythons.js';
 import { Running } from './support/running.js';
 
 const MIB = 1 << 20;
@@ -18,14 +19,23 @@ interface Engine {
   session: Session;
 }
 
+interface EngineOptions {
+  cwd?: string;
+  env?: Record<string, string>;
+  onReady?: (pid: string) => void;
+}
+
 /** Runs an engine under the shim until it says READY, and attaches to it. Its perf map is gone after the test. */
 async function engine(
   command: string,
   args: readonly string[],
-  { cwd, onReady }: { cwd?: string; onReady?: (pid: string) => void } = {},
+  { cwd, env = {}, onReady }: EngineOptions = {},
 ): Promise<Engine> {
   const dir = channelFolder();
-  const running = new Running(command, args, { env: preloaded(dir), ...(cwd === undefined ? {} : { cwd }) });
+  const running = new Running(command, args, {
+    env: { ...env, ...preloaded(dir) },
+    ...(cwd === undefined ? {} : { cwd }),
+  });
   const [, pid = ''] = await running.line(/^READY (\d+)$/);
   onTestFinished(() => rmSync(`/tmp/perf-${pid}.map`, { force: true }));
   onReady?.(pid);
@@ -49,6 +59,7 @@ function said(stack: readonly SnapshotFrame[], language: SnapshotFrame['language
 }
 
 const NODE_TARGET = `${TARGET_SOURCES}/jit_node.js`;
+const PYTHON_TARGET = `${TARGET_SOURCES}/jit_python.py`;
 
 test.each([
   ['interpreted', []],
@@ -130,6 +141,25 @@ test('Java: compiled methods by a perf map, between those of the virtual machine
   // The thread's start, of which a stripped libc doesn't tell the name.
   expect(stack.slice(from + 13).map(({ module }) => module)).toEqual(['libc.so.6', 'libc.so.6']);
   expect(stack.slice(from + 1, from + 6).map(({ language }) => language)).toEqual(Array(5).fill('java'));
+});
+
+test('Python -X perf: functions that are called by trampolines stand there once', async (context) => {
+  const python = pythons().find(({ minor }) => minor >= 12);
+  if (python === undefined) {
+    if (process.env.OFFHEAP_CI_NO_SKIPS === '1')
+      throw new Error('would be skipped: needs Python 3.12 or newer');
+    return context.skip('needs Python 3.12 or newer');
+  }
+  const { session } = await engine(python.command, [...python.args, '-X', 'perf', PYTHON_TARGET], {
+    env: python.env,
+  });
+  const stack = stackOf(session.snapshot(), 64 * MIB);
+  expect(said(stack, 'python')).toEqual([
+    `grow ${PYTHON_TARGET}:9`,
+    `Cache.fill ${PYTHON_TARGET}:14`,
+    `main ${PYTHON_TARGET}:18`,
+    `<module> ${PYTHON_TARGET}:23`,
+  ]);
 });
 
 /** test/targets/jit_code.c, which makes code and tells its names as it is told. */

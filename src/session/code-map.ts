@@ -95,10 +95,9 @@ export class CodeMap {
     const recording = this.#recordingOf(ancestorOf(number));
     if (recording === undefined) return [];
     const { version } = this.#lines;
-    const describe = this.#describer(recording, number, version);
-    return recording.drain.stacks
-      .frames(nodeOf(number))
-      .flatMap((frame) => describe(frame, moduleOf(recording, frame)));
+    const frames = recording.drain.stacks.frames(nodeOf(number));
+    const describe = this.#describer(recording, number, frames, version);
+    return frames.flatMap((frame) => describe(frame, moduleOf(recording, frame)));
   }
 
   /** Stacks with the lines of source of their frames, which are looked up now; and what was in the way. */
@@ -123,7 +122,8 @@ export class CodeMap {
         stacks.map(({ number, frames }) => {
           const recording = this.#recordingOf(ancestorOf(number));
           if (recording === undefined) return [number, []];
-          const describe = this.#describer(recording, number, version);
+          const each = frames.map(({ frame }) => frame);
+          const describe = this.#describer(recording, number, each, version);
           return [number, frames.flatMap(({ frame, module }) => describe(frame, module))];
         }),
       ),
@@ -167,13 +167,25 @@ export class CodeMap {
   }
 
   /** What describes the frames of one stack. */
-  #describer(recording: ProcessRecording, number: number, linesVersion: number) {
+  #describer(
+    recording: ProcessRecording,
+    number: number,
+    stack: readonly StackFrame[],
+    linesVersion: number,
+  ) {
     const described = this.#described(recording);
     const variant = Math.floor(number / VARIANT_STEP);
     const timeNs =
       this.#variants.timeNs(number % VARIANT_STEP, variant) ?? recording.nodeTimes.of(nodeOf(number));
-    return (frame: StackFrame, module: Module | null): readonly Frame[] =>
-      described.of(frame, linesVersion, () => this.#describe(recording, frame, module, timeNs));
+    const hasPython = stack.some(({ python }) => python !== undefined);
+    return (frame: StackFrame, module: Module | null): readonly Frame[] => {
+      const frames = described.of(frame, linesVersion, () =>
+        this.#describe(recording, frame, module, timeNs),
+      );
+      // With -X perf each function is called by a trampoline of its name, and would stand there twice.
+      const isTold = hasPython && frame.python === undefined;
+      return isTold ? frames.filter(({ language }) => language !== 'python') : frames;
+    };
   }
 
   #describe(

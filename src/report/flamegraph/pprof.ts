@@ -7,10 +7,11 @@ import {
   Profile,
   StringTable,
 } from 'pprof-format';
+import { lineName } from '../../symbolize/short-name.js';
 import type { Snapshot, SnapshotFrame } from '../schema.js';
 import { printable } from '../text.js';
 import type { FoldOptions } from './fold.js';
-import { frameKey, type StackSample, stackSamples } from './samples.js';
+import { frameKey, functionName, type StackSample, stackSamples } from './samples.js';
 
 /** A profile of pprof's, compressed: samples have a number and bytes, and labels for owner and enclosing operation. */
 export function pprofFile(snapshot: Snapshot, options: FoldOptions): Uint8Array {
@@ -85,9 +86,9 @@ class Tables {
     }));
   }
 
-  #line({ module, function: name, file, line, fileAddress }: SnapshotFrame): LineInput {
-    const functionId = this.#function(name ?? `${module}+${fileAddress}`, file ?? '');
-    return { functionId, line: line ?? 0 };
+  #line(frame: SnapshotFrame): LineInput {
+    const functionId = this.#function(functionName(frame), frame.file ?? '');
+    return { functionId, line: frame.line ?? 0 };
   }
 
   #named(name: string): number {
@@ -96,10 +97,11 @@ class Tables {
   }
 
   #function(name: string, file: string): number {
-    const nameText = this.strings.dedup(printable(name));
+    const systemName = this.strings.dedup(printable(name));
+    const short = this.strings.dedup(printable(lineName(name)));
     const filename = this.strings.dedup(printable(file));
     return this.#once(`function ${name}\0${file}`, this.functions, (id) => ({
-      ...{ id, name: nameText, systemName: nameText, filename },
+      ...{ id, name: short, systemName, filename },
     }));
   }
 

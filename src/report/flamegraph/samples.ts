@@ -65,14 +65,17 @@ function samplesByKey(
 }
 
 /** What tells a frame from others: not its address, which is another one in each run. */
-export function frameKey({
+export function frameKey(frame: SnapshotFrame): string {
+  const { module, file, line, inlined, language } = frame;
+  return [module, functionName(frame), file, line, inlined, language].join('\0');
+}
+
+/** Whole; for a function without a name, its module and where it begins. */
+export function functionName({
   module,
   function: name,
-  file,
-  line,
-  inlined,
-  language,
+  functionAddress,
   fileAddress,
 }: SnapshotFrame): string {
-  return [module, name ?? fileAddress, file, line, inlined, language].join('\0');
+  return name ?? `${module}+${functionAddress ?? fileAddress}`;
 }

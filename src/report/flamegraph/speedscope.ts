@@ -1,7 +1,8 @@
+import { lineName } from '../../symbolize/short-name.js';
 import type { Snapshot, SnapshotFrame } from '../schema.js';
 import { printable } from '../text.js';
 import type { FoldOptions } from './fold.js';
-import { type StackSample, stackSamples } from './samples.js';
+import { functionName, type StackSample, stackSamples } from './samples.js';
 
 /** The name of the format: speedscope's own reader goes by it, and loads nothing from there. */
 const SCHEMA = 'https://www.speedscope.app/file-format-schema.json';
@@ -55,8 +56,9 @@ function framesOf({ frames, tip, owner }: StackSample): SpeedscopeFrame[] {
   return [...named, { name: tip }, ...ownerFrames];
 }
 
-function frameOf({ module, function: name, file, line, fileAddress }: SnapshotFrame): SpeedscopeFrame {
-  const frame: SpeedscopeFrame = { name: printable(name ?? `${module}+${fileAddress}`) };
+function frameOf(described: SnapshotFrame): SpeedscopeFrame {
+  const { module, file, line } = described;
+  const frame: SpeedscopeFrame = { name: printable(lineName(functionName(described))) };
   // Where the source isn't known, the module tells most.
   frame.file = printable(file ?? module);
   if (file !== null && line !== null) frame.line = line;
