@@ -127,7 +127,7 @@ void read_anonymous_heaps(TargetMemory& memory, AddressRange range, GlibcHeaps& 
             const uint64_t pages = std::min(kPagesAtOnce, (range.end - page) / kPageBytes);
             if (pages == 0) return;
             held = {page, page + pages * kPageBytes};
-            memory.read_page_starts(page, pages, starts.data(), sizeof(ChunkHeader));
+            memory.read_page_starts(page, pages, 1, starts.data(), sizeof(ChunkHeader));
         }
         ChunkHeader header;
         memcpy(&header, starts.data() + (page - held.start) / kPageBytes * sizeof header, sizeof header);

@@ -44,9 +44,10 @@ class FakeMemory final : public TargetMemory {
         ASSERT_GE(address, kBase);
         if (address < end()) read(address, into, std::min(bytes, end() - address));
     }
-    void read_page_starts(uint64_t address, size_t pages, uint8_t* into, size_t bytes_each) override {
-        for (size_t page = 0; page < pages; ++page) {
-            ASSERT_TRUE(read(address + page * kPage, into + page * bytes_each, bytes_each));
+    void read_page_starts(uint64_t address, size_t count, size_t stride_pages, uint8_t* into,
+                          size_t bytes_each) override {
+        for (size_t i = 0; i < count; ++i) {
+            ASSERT_TRUE(read(address + i * stride_pages * kPage, into + i * bytes_each, bytes_each));
         }
     }
     void find_resident(uint64_t, size_t pages, uint8_t* is_resident) override {

@@ -13,7 +13,7 @@ constexpr uint64_t kPoolBytes = 16 << 10;
 constexpr uint64_t kSmallestArenaBytes = 256 << 10;
 constexpr uint64_t kAlignment = 16;
 constexpr uint64_t kSizeClasses = 32;  // of blocks up to 512 bytes
-constexpr uint64_t kPagesAtOnce = 512;
+constexpr uint64_t kPoolsAtOnce = 512;
 constexpr int kHeaderAttempts = 3;
 constexpr uint64_t kCertainHeaders = 32;
 
@@ -52,19 +52,30 @@ struct StackChunk {
     uint64_t previous, bytes, top;
 };
 
-// Some pages of a range with the beginning of each.
+uint64_t round_up(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
+
+// Some pages of a range, with what stands at the multiples of a pool's size.
 class Pages {
   public:
-    Pages(TargetMemory& memory, uint64_t start, uint64_t pages)
-        : start_(start), headers_(pages), is_resident_(pages) {
-        memory.read_page_starts(start, pages, reinterpret_cast<uint8_t*>(headers_.data()),
-                                sizeof(PoolHeader));
-        memory.find_resident(start, pages, is_resident_.data());
+    Pages(TargetMemory& memory, uint64_t start, uint64_t end, uint64_t pool_bytes)
+        : start_(start),
+          end_(end),
+          pool_bytes_(pool_bytes),
+          first_(round_up(start, pool_bytes)),
+          headers_(first_ < end ? (end - first_) / pool_bytes : 0),
+          is_resident_((end - start) / kPageBytes) {
+        if (!headers_.empty()) {
+            memory.read_page_starts(first_, headers_.size(), pool_bytes / kPageBytes,
+                                    reinterpret_cast<uint8_t*>(headers_.data()), sizeof(PoolHeader));
+        }
+        memory.find_resident(start, is_resident_.size(), is_resident_.data());
     }
 
     uint64_t start() const { return start_; }
-    uint64_t end() const { return start_ + headers_.size() * kPageBytes; }
-    PoolHeader& header(uint64_t address) { return headers_[index(address)]; }
+    uint64_t end() const { return end_; }
+    uint64_t first_pool() const { return std::min(first_, end_); }
+    uint64_t pools() const { return headers_.size(); }
+    PoolHeader& header(uint64_t pool) { return headers_[(pool - first_) / pool_bytes_]; }
     bool is_resident(uint64_t address) const { return is_resident_[index(address)] != 0; }
     uint64_t resident_bytes(uint64_t start, uint64_t end) const {
         const auto first = is_resident_.begin();
@@ -74,23 +85,21 @@ class Pages {
   private:
     size_t index(uint64_t address) const { return (address - start_) / kPageBytes; }
 
-    uint64_t start_;
+    uint64_t start_, end_, pool_bytes_, first_;
     std::vector<PoolHeader> headers_;
     std::vector<uint8_t> is_resident_;
 };
 
 template <typename Visit>
-void for_pages(TargetMemory& memory, const AddressRange& range, Visit visit) {
+void for_pages(TargetMemory& memory, const AddressRange& range, uint64_t pool_bytes, Visit visit) {
     for (uint64_t at = range.start; at < range.end;) {
         // Cut where no pool is cut.
-        const uint64_t end = std::min(range.end, (at / kPoolBytes * kPoolBytes) + kPagesAtOnce * kPageBytes);
-        Pages pages(memory, at, (end - at) / kPageBytes);
+        const uint64_t end = std::min(range.end, at / kPoolBytes * kPoolBytes + kPoolsAtOnce * pool_bytes);
+        Pages pages(memory, at, end, pool_bytes);
         visit(pages);
         at = end;
     }
 }
-
-uint64_t round_up(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
 // The size that most headers fit, of so many as make it certain: all pools of an interpreter are alike.
 uint64_t find_pool_bytes(TargetMemory& memory, const std::vector<AddressRange>& ranges) {
@@ -98,11 +107,11 @@ uint64_t find_pool_bytes(TargetMemory& memory, const std::vector<AddressRange>& 
     uint64_t small = 0;
     for (const AddressRange& range : ranges) {
         if (large + small >= kCertainHeaders) break;
-        for_pages(memory, range, [&](Pages& pages) {
-            for (uint64_t at = round_up(pages.start(), kPoolBytes); at + kPageBytes <= pages.end();
-                 at += kPoolBytes) {
-                large += pages.header(at).is_sound(at, kPoolBytes) ? 1 : 0;
-                small += pages.header(at).is_sound(at, kOldPoolBytes) ? 1 : 0;
+        for_pages(memory, range, kPoolBytes, [&](Pages& pages) {
+            for (uint64_t i = 0; i < pages.pools(); ++i) {
+                const uint64_t pool = pages.first_pool() + i * kPoolBytes;
+                large += pages.header(pool).is_sound(pool, kPoolBytes) ? 1 : 0;
+                small += pages.header(pool).is_sound(pool, kOldPoolBytes) ? 1 : 0;
             }
         });
     }
@@ -110,12 +119,12 @@ uint64_t find_pool_bytes(TargetMemory& memory, const std::vector<AddressRange>& 
     return large >= small ? kPoolBytes : kOldPoolBytes;
 }
 
-bool is_stack(Pages& pages, const AddressRange& range) {
-    StackChunk chunk;
-    memcpy(&chunk, &pages.header(range.start), sizeof chunk);
+bool is_stack(TargetMemory& memory, const AddressRange& range) {
     const uint64_t bytes = range.end - range.start;
-    return bytes < kSmallestArenaBytes && chunk.bytes == bytes && chunk.previous % kPageBytes == 0 &&
-           chunk.top * sizeof(uint64_t) <= bytes;
+    if (bytes >= kSmallestArenaBytes) return false;
+    StackChunk chunk;
+    memory.read_page_starts(range.start, 1, 1, reinterpret_cast<uint8_t*>(&chunk), sizeof chunk);
+    return chunk.bytes == bytes && chunk.previous % kPageBytes == 0 && chunk.top * sizeof(uint64_t) <= bytes;
 }
 
 void count_pool(TargetMemory& memory, Pages& pages, uint64_t pool, PythonFigures& sum) {
@@ -135,7 +144,7 @@ void count_pool(TargetMemory& memory, Pages& pages, uint64_t pool, PythonFigures
             sum.unread += resident;
             return;
         }
-        memory.read_page_starts(pool, 1, reinterpret_cast<uint8_t*>(&header), sizeof header);
+        memory.read_page_starts(pool, 1, 1, reinterpret_cast<uint8_t*>(&header), sizeof header);
     }
     const uint64_t block_bytes = header.count() * header.bytes_each();
     if (block_bytes == 0) {
@@ -154,20 +163,12 @@ void count_pool(TargetMemory& memory, Pages& pages, uint64_t pool, PythonFigures
     sum.retained += pages.resident_bytes(used_end, end);
 }
 
-void count_range(TargetMemory& memory, Pages& pages, const AddressRange& range, PythonFigures& sum) {
-    if (pages.start() == range.start && is_stack(pages, range)) {
-        sum.frames += pages.resident_bytes(pages.start(), pages.end());
-        return;
-    }
-    if (sum.pool_bytes == 0) {
-        sum.unread += pages.resident_bytes(pages.start(), pages.end());
-        return;
-    }
-    const uint64_t first = std::min(pages.end(), round_up(pages.start(), sum.pool_bytes));
-    uint64_t pool = first;
-    for (; pool + sum.pool_bytes <= pages.end(); pool += sum.pool_bytes) count_pool(memory, pages, pool, sum);
+void count_pages(TargetMemory& memory, Pages& pages, PythonFigures& sum) {
+    const uint64_t first = pages.first_pool();
+    const uint64_t end = first + pages.pools() * sum.pool_bytes;
+    for (uint64_t pool = first; pool < end; pool += sum.pool_bytes) count_pool(memory, pages, pool, sum);
     // An arena begins where the kernel puts it: what is beside the multiples is never used.
-    sum.slack += pages.resident_bytes(pages.start(), first) + pages.resident_bytes(pool, pages.end());
+    sum.slack += pages.resident_bytes(pages.start(), first) + pages.resident_bytes(end, pages.end());
 }
 
 }  // namespace
@@ -176,7 +177,11 @@ PythonFigures read_python_arenas(TargetMemory& memory, const std::vector<Address
     PythonFigures sum;
     sum.pool_bytes = find_pool_bytes(memory, ranges);
     for (const AddressRange& range : ranges) {
-        for_pages(memory, range, [&](Pages& pages) { count_range(memory, pages, range, sum); });
+        const bool stack = is_stack(memory, range);
+        for_pages(memory, range, sum.pool_bytes != 0 ? sum.pool_bytes : kPoolBytes, [&](Pages& pages) {
+            if (!stack && sum.pool_bytes != 0) return count_pages(memory, pages, sum);
+            (stack ? sum.frames : sum.unread) += pages.resident_bytes(pages.start(), pages.end());
+        });
     }
     return sum;
 }

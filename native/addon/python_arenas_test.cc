@@ -57,13 +57,13 @@ class FakeArenas final : public TargetMemory {
         return true;
     }
     void read_resident(uint64_t, uint8_t*, size_t) override { FAIL(); }
-    void read_page_starts(uint64_t address, size_t pages, uint8_t* into, size_t bytes_each) override {
-        before_reading(pages);
-        memset(into, 0, pages * bytes_each);
-        for (size_t page = 0; page < pages; ++page) {
-            if (resident_[(address - kBase) / kPage + page] != 0) {
-                read(address + page * kPage, into + page * bytes_each, bytes_each);
-            }
+    void read_page_starts(uint64_t address, size_t count, size_t stride_pages, uint8_t* into,
+                          size_t bytes_each) override {
+        before_reading(count);
+        memset(into, 0, count * bytes_each);
+        for (size_t i = 0; i < count; ++i) {
+            const uint64_t page = address + i * stride_pages * kPage;
+            if (resident_[(page - kBase) / kPage] != 0) read(page, into + i * bytes_each, bytes_each);
         }
     }
     void find_resident(uint64_t address, size_t pages, uint8_t* is_resident) override {

@@ -62,18 +62,19 @@ void ProcessMemory::read_resident(uint64_t address, uint8_t* into, size_t bytes)
     }
 }
 
-void ProcessMemory::read_page_starts(uint64_t address, size_t pages, uint8_t* into, size_t bytes_each) {
-    memset(into, 0, pages * bytes_each);
-    load_entries(address / kPageBytes, pages);
+void ProcessMemory::read_page_starts(uint64_t address, size_t count, size_t stride_pages, uint8_t* into,
+                                     size_t bytes_each) {
+    memset(into, 0, count * bytes_each);
+    load_entries(address / kPageBytes, count * stride_pages);
     iovec local[kPiecesPerCall];
     iovec remote[kPiecesPerCall];
     size_t pieces = 0;
-    for (size_t page = 0; page < pages; ++page) {
-        if (is_resident(page)) {
-            local[pieces] = {into + page * bytes_each, bytes_each};
-            remote[pieces++] = {reinterpret_cast<void*>(address + page * kPageBytes), bytes_each};
+    for (size_t i = 0; i < count; ++i) {
+        if (is_resident(i * stride_pages)) {
+            local[pieces] = {into + i * bytes_each, bytes_each};
+            remote[pieces++] = {reinterpret_cast<void*>(address + i * stride_pages * kPageBytes), bytes_each};
         }
-        if (pieces == kPiecesPerCall || (page + 1 == pages && pieces > 0)) {
+        if (pieces == kPiecesPerCall || (i + 1 == count && pieces > 0)) {
             process_vm_readv(process_id_, local, pieces, remote, pieces, 0);
             pieces = 0;
         }

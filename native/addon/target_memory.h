@@ -18,8 +18,10 @@ class TargetMemory {
     // Copies the pages of [address, address + bytes) that are in memory; zeros stand for the others.
     virtual void read_resident(uint64_t address, uint8_t* into, size_t bytes) = 0;
 
-    // Copies the first `bytes_each` of each of `pages` pages from `address` on, as `read_resident` does.
-    virtual void read_page_starts(uint64_t address, size_t pages, uint8_t* into, size_t bytes_each) = 0;
+    // Copies the first `bytes_each` of `count` pages from `address` on, one in `stride_pages`, as
+    // `read_resident` does.
+    virtual void read_page_starts(uint64_t address, size_t count, size_t stride_pages, uint8_t* into,
+                                  size_t bytes_each) = 0;
 
     // Sets, for each of `pages` pages from `address` on, 1 where it is in memory and 0 where not.
     virtual void find_resident(uint64_t address, size_t pages, uint8_t* is_resident) = 0;
@@ -40,7 +42,8 @@ class ProcessMemory final : public TargetMemory {
 
     bool read(uint64_t address, void* into, size_t bytes) override;
     void read_resident(uint64_t address, uint8_t* into, size_t bytes) override;
-    void read_page_starts(uint64_t address, size_t pages, uint8_t* into, size_t bytes_each) override;
+    void read_page_starts(uint64_t address, size_t count, size_t stride_pages, uint8_t* into,
+                          size_t bytes_each) override;
     void find_resident(uint64_t address, size_t pages, uint8_t* is_resident) override;
 
   private:

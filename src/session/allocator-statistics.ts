@@ -5,8 +5,6 @@ import { layout } from '../wire/addon.js';
 import type { Channel } from '../wire/channel.js';
 import { OffheapError } from '../wire/error.js';
 
-/** A program that works calls its allocator all the time; one that sleeps is not waited for. */
-const LIMIT_MS = 20;
 /** Who has run no longer than this since then has not changed its heap by what would show. */
 const ASLEEP_NS = 1e6;
 
@@ -19,9 +17,12 @@ export class AllocatorStatistics {
     private readonly pid: number,
   ) {}
 
-  /** Undefined where it does not tell how things are now. */
-  ask(): ToldStatistics | undefined {
-    const told = this.#ask();
+  /**
+   * A program that works calls its allocator all the time; `limitMs` is for one that sleeps. Undefined where it does not tell
+   * how things are now.
+   */
+  ask(limitMs: number): ToldStatistics | undefined {
+    const told = this.#ask(limitMs);
     const ranNs = runNs(this.pid);
     if (told !== undefined) {
       this.#last = { told, ranNs };
@@ -31,9 +32,9 @@ export class AllocatorStatistics {
     return slept ? this.#last?.told : undefined;
   }
 
-  #ask(): ToldStatistics | undefined {
+  #ask(limitMs: number): ToldStatistics | undefined {
     try {
-      const answer = askTargetAtOnce(this.channel, 'statistics', LIMIT_MS);
+      const answer = askTargetAtOnce(this.channel, 'statistics', limitMs);
       if (answer?.answer !== 'done') return undefined;
       const source = layout.enumerations.statisticsSources[answer.answerSource];
       if (source !== 'jemalloc' && source !== 'tcmalloc') return undefined;

@@ -40,8 +40,7 @@ export class Program {
   readonly attributions: Attributions;
   readonly heap: HeapOfProgram;
   readonly growth = new GrowthTracker();
-  /** Who can look into its allocators' memory, or can ask them. */
-  readonly allocators: readonly AllocatorReader[];
+  readonly #statistics: AllocatorStatistics;
   readonly #memory = new MemoryLog();
   #heapEpoch = 0;
   #tornInARow = 0;
@@ -54,8 +53,7 @@ export class Program {
   ) {
     this.code = new CodeMap(recording, symbolizer, lines);
     this.attributions = new Attributions(recording, this.code, path);
-    const statistics = new AllocatorStatistics(recording.drain.channel, pid);
-    this.allocators = [...ALLOCATOR_READERS, insideAsTold(() => statistics.ask())];
+    this.#statistics = new AllocatorStatistics(recording.drain.channel, pid);
     this.heap = new HeapOfProgram(recording.path, { code: this.code, readMappings });
   }
 
@@ -79,6 +77,11 @@ export class Program {
       this.#judgedChanges = changes;
     }
     return this.#verdicts;
+  }
+
+  /** Who can look into its allocators' memory, or asks them: that is waited for `limitMs` at most. */
+  allocators(limitMs: number): readonly AllocatorReader[] {
+    return [...ALLOCATOR_READERS, insideAsTold(() => this.#statistics.ask(limitMs))];
   }
 
   /** Notes what each owner holds at this moment. */

@@ -56,6 +56,9 @@ export interface WatchOptions extends RecordingOptions {
 const INTERVAL_MS = 1000;
 /** Whether other hookers are well is looked at so often, and for each snapshot. */
 const CANARY_MS = 5000;
+/** How long a sleeping program's allocator is waited for: where somebody asks (servers wake ten times a second), and where nobody does. */
+const PATIENCE_MS = 150;
+const HASTE_MS = 20;
 
 /** One process, from its channel to its reports. */
 export class WatchedProcess extends EventEmitter<SessionEvents> implements Session {
@@ -251,7 +254,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
           this.#catchUp(program.recording);
           return claimsOf(program.recording, program.attributions, this.#facts);
         },
-        allocators: program.allocators,
+        allocators: program.allocators(PATIENCE_MS),
         bytesPerMinute: (key) => program.growth.bytesPerMinute(key),
         gaps: this.#gaps(),
         verdicts: describedVerdicts(program),
@@ -321,7 +324,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     program.recording.followJit();
     this.#residency.sample(program.recording.ledger);
     this.#accounts.sample(
-      program.allocators,
+      program.allocators(HASTE_MS),
       () => claimsOf(program.recording, program.attributions, this.#facts),
       (tree) => program.sampleMemory(tree),
     );
