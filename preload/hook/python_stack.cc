@@ -60,10 +60,12 @@ PythonStack* python_stack_of(ThreadState* state, uint32_t generation) {
     if (__builtin_expect(python->channel_id != channel_id, 0)) {
         python->forget();
         python->known_code.forget();
+        python->forget_endings();
         python->channel_id = channel_id;
     }
     if (__builtin_expect(python->generation != generation, 0)) {
         python->known = 0;
+        python->joint.native = 0;
         python->node = 0;
         python->generation = generation;
     }
@@ -83,7 +85,7 @@ bool capture_frames(PythonStack& python, uint64_t thread) {
     return end == FrameEnd::root;
 }
 
-// Puts the two together. What is written anew begins behind the frames that are what they were.
+// Puts the two together.
 class Merge {
   public:
     Merge(PythonStack& python, const unwind::RememberedStack& native)
@@ -94,33 +96,76 @@ class Merge {
           native_(native),
           unchanged_(python.known) {}
 
-    // False where a Python frame has found no place.
-    bool run() {
+    // Up to the youngest Python frame. False where a Python frame has found no place.
+    bool put_python() {
         const bool by_address = count_ > 0 && frames_[0].entry == python::kEntryUnplaced;
+        uint32_t oldest = 0;
         if (by_address) {
-            skip_calls_without_place();
-        } else {
+            oldest = next_ = calls_without_place();
+        } else if (!resume()) {
             // The oldest, whose chain is cut, belong to nobody that is known.
             while (next_ < count_ && frames_[next_].entry == 0) ++next_;
+            oldest = next_;
         }
-        const bool is_cut = next_ > 0;
-        const unwind::RememberedFrame* const natives = native_.frames();
-        for (uint32_t i = 0; i < native_.count(); ++i) {
-            if (record::own_code.holds(natives[i].frame)) continue;
-            put(natives[i].frame);
-            while (next_ < count_ && (by_address ? is_evaluator(natives[i].frame) : is_within(i))) {
-                put(keys_[next_++]);
-                while (next_ < count_ && frames_[next_].entry == 0) put(keys_[next_++]);
-                if (by_address) break;
+        while (native_next_ < native_.count() && next_ < count_) {
+            const uint32_t native = put_native();
+            if (by_address) {
+                if (is_evaluator(native_.frames()[native].frame)) put(keys_[next_++]);
+            } else if (is_within(native)) {
+                put_group(native);
             }
         }
-        return !is_cut && next_ == count_;
+        return oldest == 0 && next_ == count_;
     }
+
+    // What is left.
+    void put_natives() {
+        while (native_next_ < native_.count()) put_native();
+    }
+    bool has_natives() const { return native_next_ < native_.count(); }
 
     uint32_t count() const { return merged_; }
     uint32_t unchanged() const { return unchanged_ < merged_ ? unchanged_ : merged_; }
 
   private:
+    // Goes on where the youngest Python frames began, if all before them is what it was.
+    bool resume() {
+        const PythonStack::Joint joint = python_.joint;
+        python_.joint.native = 0;
+        if (joint.native == 0 || joint.native > native_.count() || joint.merged > unchanged_ ||
+            joint.frames > python_.frames.unchanged() || joint.frames >= count_) {
+            return false;
+        }
+        const uint32_t native = joint.native - 1;
+        const unwind::RememberedFrame& frame = native_.frames()[native];
+        // A label stands for a frame and all older ones.
+        if (native >= native_.labelled() || frame.label != joint.native_label ||
+            frame.rsp != joint.native_rsp)
+            return false;
+        merged_ = joint.merged;
+        next_ = joint.frames;
+        native_next_ = native + 1;
+        if (is_within(native)) put_group(native);
+        return true;
+    }
+
+    // The frame's number.
+    uint32_t put_native() {
+        const uint32_t native = native_next_++;
+        const uint64_t frame = native_.frames()[native].frame;
+        if (!record::own_code.holds(frame)) put(frame);
+        return native;
+    }
+
+    void put_group(uint32_t native) {
+        const unwind::RememberedFrame& frame = native_.frames()[native];
+        python_.joint = {native + 1, frame.label, frame.rsp, merged_, next_};
+        do {
+            put(keys_[next_++]);
+            while (next_ < count_ && frames_[next_].entry == 0) put(keys_[next_++]);
+        } while (next_ < count_ && is_within(native));
+    }
+
     void put(uint64_t key) {
         if (python_.keys[merged_] != key && unchanged_ > merged_) unchanged_ = merged_;
         python_.keys[merged_++] = key;
@@ -140,10 +185,10 @@ class Merge {
     }
 
     // Frames and calls are told apart from the leaf on, where the newest of either is.
-    void skip_calls_without_place() {
+    uint32_t calls_without_place() const {
         uint32_t calls = 0;
         for (uint32_t i = 0; i < native_.count(); ++i) calls += is_evaluator(native_.frames()[i].frame);
-        if (calls < count_) next_ = count_ - calls;
+        return calls < count_ ? count_ - calls : 0;
     }
 
     PythonStack& python_;
@@ -152,9 +197,32 @@ class Merge {
     const uint32_t count_;
     const unwind::RememberedStack& native_;
     uint32_t next_ = 0;
+    uint32_t native_next_ = 0;
     uint32_t merged_ = 0;
     uint32_t unchanged_;
 };
+
+// The node of the merged stack.
+uint32_t intern(PythonStack& python, Merge& merge, uint32_t native, uint32_t generation) {
+    record::StackNodes nodes{python.nodes, 1, merge.unchanged()};
+    const auto intern_so_far = [&] {
+        const record::StackFrames frames{python.keys, 1, merge.count()};
+        const record::InternedStack interned =
+            record::intern_stack(process.channel, &nodes, frames, generation);
+        python.known = nodes.known;
+        return interned;
+    };
+    const record::InternedStack youngest = intern_so_far();
+    if (youngest.cut || !merge.has_natives()) return youngest.node;
+    const uint64_t hash = (uint64_t{youngest.node} << 32 | native) * 0x9e3779b97f4a7c15ULL;
+    PythonStack::Ending& ending = python.endings[hash >> 54];
+    static_assert(PythonStack::kEndings == 1u << (64 - 54));
+    if (native != 0 && ending.python == youngest.node && ending.native == native) return ending.node;
+    merge.put_natives();
+    const record::InternedStack whole = intern_so_far();
+    if (!whole.cut) ending = {youngest.node, native, whole.node};
+    return whole.node;
+}
 
 }  // namespace
 
@@ -180,14 +248,11 @@ __attribute__((noinline)) uint32_t with_python_frames(ThreadState* state, uint32
         capture_frames(python, thread);
     }
     Merge merge(python, stack);
-    const bool is_placed = merge.run();
+    const bool is_placed = merge.put_python();
     if ((!is_placed && stack.stop() == unwind::Stop::end_of_stack) || !is_whole) {
         __atomic_fetch_add(&process.channel.header()->python_stacks_cut, 1, __ATOMIC_RELAXED);
     }
-    const record::StackFrames frames{python.keys, 1, merge.count()};
-    record::StackNodes nodes{python.nodes, 1, merge.unchanged()};
-    python.node = record::intern_stack(process.channel, &nodes, frames, generation).node;
-    python.known = nodes.known;
+    python.node = intern(python, merge, native, generation);
     python.native = native;
     python.frame_count = python.frames.count();
     python.leaf_rsp = leaf_rsp;

@@ -22,16 +22,37 @@ struct PythonStack {
     uint32_t* nodes;
     uint32_t capacity;  // of these two
     uint32_t known;     // of the frames nearest the root: they have nodes
+    // Where its youngest Python frames begin: behind the native frame that runs them.
+    struct Joint {
+        uint32_t native;  // that frame's number and one; 0: there is none
+        uint32_t native_label;
+        uint64_t native_rsp;
+        uint32_t merged;  // frames up to there
+        uint32_t frames;  // Python's among them
+    } joint;
     // Of that stack: what it was made from, and its node.
     uint32_t native;
     uint32_t frame_count;
     uint64_t leaf_rsp;
     uint32_t node;
 
+    // What became of stacks that end in native frames: by the node of their youngest Python frame and that of
+    // the native frames alone.
+    static constexpr uint32_t kEndings = 1024;
+    struct Ending {
+        uint32_t python;
+        uint32_t native;
+        uint32_t node;
+    } endings[kEndings];
+
     void forget() {
         frames.forget();
         known = 0;
+        joint.native = 0;
         node = 0;
+    }
+    void forget_endings() {
+        for (Ending& ending : endings) ending.native = 0;
     }
 };
 
