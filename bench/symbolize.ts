@@ -10,6 +10,7 @@ import type { Row } from './support/row.js';
 import { renderTable } from './support/table.js';
 import { equalityRows } from './symbolize/equality.js';
 import { lineRows } from './symbolize/lines.js';
+import { pythonRows } from './symbolize/python.js';
 import { tableRows } from './symbolize/tables.js';
 
 const differences: string[] = [];
@@ -17,6 +18,7 @@ const differences: string[] = [];
 const SECTIONS: Record<string, () => Promise<Row[]>> = {
   lines: lineRows,
   tables: tableRows,
+  python: pythonRows,
   equality: () =>
     equalityRows(({ binary, address, kind, ours, theirs }) => {
       const said = [ours, theirs].map((chain) =>

@@ -3,6 +3,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Snapshot, SnapshotFrame } from '../src/report/schema.js';
 import { attach } from '../src/session/attach.js';
 import type { Session } from '../src/session/session.js';
+import { buildC } from './support/build.js';
 import { channelFolder, preloaded } from './support/offheap.js';
 import { TARGET_SOURCES } from './support/paths.js';
 import { type Python, pythons } from './support/pythons.js';
@@ -147,4 +148,47 @@ describe.each(pythons())('blocks of $name', (python) => {
       .filter(({ told, found }) => told?.bytes !== found?.bytes || told?.blocks !== found?.blocks);
     expect(differences.slice(0, 3)).toEqual([]);
   });
+});
+
+/** An interpreter that has ctypes, of each version. */
+const poking = pythons().filter(({ name }) => name.startsWith('system') || name.startsWith('pyenv'));
+
+test.each(poking)('$name: a broken chain costs its own frames, and is counted', async (python) => {
+  const { command, args, env } = python;
+  const dir = channelFolder();
+  const script = `${TARGET_SOURCES}/python_broken_frames.py`;
+  const running = new Running(command, [...args, script], { env: { ...env, ...preloaded(dir) } });
+  await running.line(/^READY$/);
+  const session = await attach(running.pid, { dir });
+  onTestFinished(() => session.close());
+  const snapshot = session.snapshot();
+  const broken = [...running.stdout.matchAll(/^BROKEN (\d+)$/gm)].map(([, bytes]) => Number(bytes));
+  expect(broken).toHaveLength(4);
+  for (const bytes of broken) {
+    const stack = stackOf(snapshot, bytes);
+    expect(stack.at(0)?.function).toBe('mmap');
+    expect(stack.at(-1)?.function).toBe('_start');
+    // Up to the break each call of the evaluator has its function, where it has one to itself.
+    const expected = python.minor < 11 ? ['broken'] : [];
+    expect(stack.filter(isPython).map((frame) => frame.function)).toEqual(expected);
+  }
+  const [, whole] = /^WHOLE (\d+)$/m.exec(running.stdout)!;
+  const names = stackOf(snapshot, Number(whole)).filter(isPython);
+  expect(names.map((frame) => frame.function)).toEqual(['whole', '<module>']);
+  const reasons = snapshot.completeness.degraded.join('\n');
+  const [, count] = /^of (\d+) stacks the Python frames could not all be read or placed$/m.exec(reasons)!;
+  expect(Number(count)).toBeGreaterThanOrEqual(4);
+});
+
+test('a version that is not known gives native frames, and that is said', async () => {
+  const dir = channelFolder();
+  const running = new Running(buildC('python_unknown', { flags: ['-rdynamic'] }), [], {
+    env: preloaded(dir),
+  });
+  await running.line(/^READY$/);
+  const session = await attach(running.pid, { dir });
+  onTestFinished(() => session.close());
+  const snapshot = session.snapshot();
+  expect(stackOf(snapshot, 300 << 12).map((frame) => frame.language)).not.toContain('python');
+  expect(snapshot.completeness.degraded.filter((reason) => reason.includes('Python'))).toHaveLength(1);
 });

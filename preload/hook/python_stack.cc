@@ -241,7 +241,7 @@ __attribute__((noinline)) uint32_t with_python_frames(ThreadState* state, uint32
     const uint32_t count = python.frames.count();
     const bool is_repeated = python.frames.unchanged() == count && python.frame_count == count &&
                              python.node != 0 && python.native == native && python.leaf_rsp == leaf_rsp;
-    if (is_repeated) return python.node;
+    if (is_repeated && is_whole) return python.node;
 
     while (stack.count() + python.frames.count() > python.capacity) {
         if (!grow(python)) return native;
