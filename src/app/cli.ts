@@ -2,7 +2,17 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { OffheapError } from '../wire/error.js';
 import { HEAP_MODES } from '../wire/heap-mode.js';
 import { account } from './account.js';
-import { diff, evaluateExpression, flamegraph, preload, ps, repl, snapshot, watch } from './commands.js';
+import {
+  diff,
+  evaluateExpression,
+  flamegraph,
+  pagemap,
+  preload,
+  ps,
+  repl,
+  snapshot,
+  watch,
+} from './commands.js';
 import { formatOfFile } from './flamegraph-file.js';
 import { withFrameOptions } from './frame-options.js';
 import { type RunOptions, run } from './run.js';
@@ -105,6 +115,10 @@ export function program(): Command {
     .option('--growth', 'of what grew since the last mark, which offheap eval PID "mark()" sets')
     .option('--fold', FOLD_TEXT)
     .action(flamegraph);
+  onProcess('pagemap', 'picture of the heap’s pages: live, resident though nothing lives there, returned')
+    .argument('<pid>', 'the process', processId)
+    .option('-o, --output <file>', 'write it there (.svg, .html)', pagemapFile)
+    .action(pagemap);
   onProcess('repl', 'JavaScript prompt about a process')
     .argument('[pid]', 'the process; default: the only one', processId)
     .action(repl);
@@ -144,6 +158,12 @@ function sampleBytes(text: string): number {
   const value = positive(text);
   if (value > MOST_SAMPLE_BYTES) throw new InvalidArgumentError(`expected at most ${MOST_SAMPLE_BYTES}`);
   return value;
+}
+
+function pagemapFile(file: string): string {
+  if (!/\.(svg|html)$/.test(file))
+    throw new InvalidArgumentError('expected a name that ends in .svg or .html');
+  return file;
 }
 
 function flamegraphFile(file: string): string {

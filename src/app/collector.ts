@@ -3,7 +3,7 @@ import type { SnapshotDiff } from '../report/diff.js';
 import type { FrameFilter } from '../report/frame-filter.js';
 import { type Overview, overviewOf, shownStacks } from '../report/overview.js';
 import type { AccountReport, Snapshot, TrimReport } from '../report/schema.js';
-import type { FlamegraphOptions, Session } from '../session/session.js';
+import type { FlamegraphOptions, PagemapOptions, Session } from '../session/session.js';
 import { type EvaluateOptions, evaluate } from './evaluate.js';
 import { startRepl } from './repl.js';
 
@@ -25,6 +25,7 @@ export interface Collector {
   snapshot(): Promise<Snapshot>;
   account(): Promise<AccountReport>;
   trim(): Promise<TrimReport>;
+  pagemap(options?: PagemapOptions): Promise<string>;
   mark(): Promise<{ takenAt: string }>;
   diff(): Promise<SnapshotDiff>;
   flamegraph(options?: FlamegraphOptions): Promise<string | Uint8Array>;
@@ -68,6 +69,10 @@ export class LocalCollector implements Collector {
 
   async account(): Promise<AccountReport> {
     return this.session.account();
+  }
+
+  pagemap(options?: PagemapOptions): Promise<string> {
+    return this.session.pagemap(options);
   }
 
   trim(): Promise<TrimReport> {

@@ -100,6 +100,17 @@ export function flamegraph(pid: number, options: FlamegraphCommandOptions): Prom
   });
 }
 
+export function pagemap(pid: number, { dir, output }: DirOption & { output?: string }): Promise<void> {
+  return withCollector(pid, { dir }, async (collector) => {
+    const format = output?.endsWith('.html') ? 'html' : 'svg';
+    const file = await waiting('drawing the pages', collector.pagemap({ format }));
+    if (output === undefined && !process.stdout.isTTY) return print(file);
+    const path = output ?? `pages-${flamegraphFileName(pid, new Date())}`;
+    await writeFile(path, file);
+    if (output === undefined) await print(path);
+  });
+}
+
 export function repl(pid: number | undefined, { dir }: DirOption): Promise<void> {
   return withCollector(pid, { dir, serve: true }, async (collector) => {
     const { stdin, stdout } = process;

@@ -5,7 +5,7 @@ import type { SnapshotDiff } from '../report/diff.js';
 import type { FrameFilter } from '../report/frame-filter.js';
 import type { Overview } from '../report/overview.js';
 import type { AccountReport, Snapshot, TrimReport } from '../report/schema.js';
-import type { FlamegraphOptions } from '../session/session.js';
+import type { FlamegraphOptions, PagemapOptions } from '../session/session.js';
 import { OffheapError } from '../wire/error.js';
 import type { Collector, ReplTerminal } from './collector.js';
 import { type ControlResponse, LineReader } from './control-protocol.js';
@@ -81,6 +81,10 @@ class RemoteCollector implements Collector {
 
   account(): Promise<AccountReport> {
     return this.call('account');
+  }
+
+  pagemap(options: PagemapOptions = {}): Promise<string> {
+    return this.call('pagemap', { ...options });
   }
 
   trim(): Promise<TrimReport> {

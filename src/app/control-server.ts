@@ -1,7 +1,7 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { FRAME_FILTERS } from '../report/frame-filter.js';
-import type { FlamegraphOptions } from '../session/session.js';
+import type { FlamegraphOptions, PagemapOptions } from '../session/session.js';
 import { OffheapError } from '../wire/error.js';
 import type { Collector } from './collector.js';
 import { type ControlRequest, type ControlResponse, LineReader } from './control-protocol.js';
@@ -148,6 +148,8 @@ async function call(collector: Collector, { method, params }: ControlRequest): P
       return collector.snapshot();
     case 'account':
       return collector.account();
+    case 'pagemap':
+      return collector.pagemap(params as PagemapOptions);
     case 'trim':
       return collector.trim();
     case 'mark':

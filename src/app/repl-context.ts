@@ -9,6 +9,7 @@ export function replContext(session: Session, processes: () => Session[]): Recor
     snapshot: () => session.snapshot(),
     lines: (snapshot = session.snapshot()) => session.withLines(snapshot),
     account: () => session.account(),
+    pagemap: (options?: Parameters<Session['pagemap']>[0]) => session.pagemap(options),
     trim: (options?: Parameters<Session['trim']>[0]) => session.trim(options),
     mark: () => session.mark(),
     diff: (since?: Parameters<Session['diff']>[0]) => session.diff(since),

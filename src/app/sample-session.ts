@@ -55,6 +55,10 @@ export class SampleSession extends EventEmitter<SessionEvents> implements Sessio
     return accountOfEnded(this.snapshot());
   }
 
+  async pagemap(): Promise<string> {
+    throw new OffheapError('PROCESS_ENDED', 'a sample has no pages; ask a process that runs');
+  }
+
   async trim(): ReturnType<Session['trim']> {
     throw new OffheapError('PROCESS_ENDED', 'a sample gives nothing back; ask a process that runs');
   }

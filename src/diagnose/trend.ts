@@ -16,6 +16,8 @@ const SMALLEST_SHARE = 0.01;
 const SMALLEST_BYTES = 65_536;
 /** In its last third, and its last fifth, it must grow at this part of its mean rate at least: else it was the start. */
 const STILL_GROWING = 0.3;
+/** So much of the rise must come behind the first fifth; of steady growth three quarters do. */
+const BEHIND_START = 0.4;
 /** The rise is so many times the usual distance from the line. */
 const OUT_OF_NOISE = 3;
 
@@ -32,6 +34,8 @@ export function trendOf(timesMs: readonly number[], bytes: readonly number[]): T
     riseBytes >= Math.max(SMALLEST_BYTES, SMALLEST_SHARE * least.at(-1)!) &&
     least.every((value, index) => index === 0 || value >= least[index - 1]!) &&
     riseBytes >= OUT_OF_NOISE * noise &&
+    // The start alone must not make for all of it, whatever the noise behind it adds.
+    least.at(-1)! - least[1]! >= BEHIND_START * riseBytes &&
     // A single step has no slope to speak of, before as after.
     least.at(-1)! - least.at(-2)! >= (STILL_GROWING * riseBytes) / (PARTS - 1) &&
     lastSlope >= STILL_GROWING * slope;

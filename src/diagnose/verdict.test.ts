@@ -125,6 +125,9 @@ describe('none', () => {
     },
     'a start that is over': { live: { a: warmUp(200 * MB, 25) }, outside: { b: warmUp(100 * MB, 35) } },
     'a single step': { outside: { b: (second) => (second < 5 ? 0 : 16 * MB) } },
+    'a start, and ups and downs behind it': {
+      live: { a: plus((second) => (second < 3 ? 0 : 2 * MB), sawtooth(0, MB / 2, 1.7)) },
+    },
     'what shrinks': { live: { a: rising(100 * MB, -MB) } },
     'some free memory in a large heap': {
       live: { a: flat(500 * MB) },

@@ -127,7 +127,7 @@ export class HeapRecording {
     if (!this.isExact()) {
       throw new OffheapError(
         'HEAP_NOT_EXACT',
-        'who pins pages is known where every allocation is recorded; start with --heap exact, or set heap.mode',
+        'who pins pages is known only where one collector has read every allocation; start with offheap run --heap exact',
       );
     }
     const { stack, pages, liveBytes, freeBytes } = this.read((channel) => channel.pins(pid));
@@ -146,10 +146,10 @@ export class HeapRecording {
     return rows.sort((a, b) => b.freeBytes - a.freeBytes);
   }
 
-  /** Whether all that lives is known block by block. */
+  /** Whether all that lives is known block by block, from the program's start. */
   isExact(): boolean {
-    const { mode, liveBytesVariance } = this.#channel.totals();
-    return mode === 'exact' && liveBytesVariance === 0;
+    const { mode, epoch, resumed, lost } = this.#channel.totals();
+    return mode === 'exact' && epoch === 0 && !resumed && lost === 0;
   }
 
   pages(pid: number, start: number, end: number): HeapPages {

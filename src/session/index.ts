@@ -36,6 +36,7 @@ export type {
   HeapThread,
   HeapView,
   LedgerView,
+  PagemapOptions,
   Session,
   SessionEvents,
   SnapshotDiff,

@@ -2,6 +2,7 @@ import type { SnapshotDiff } from '../report/diff.js';
 import type { FlamegraphFile, FlamegraphFormat } from '../report/flamegraph/flamegraph.js';
 import type { FrameFilter } from '../report/frame-filter.js';
 import type { HeapLeak, HeapSite } from '../report/heap/sites.js';
+import type { PagemapFormat } from '../report/pagemap/pagemap.js';
 import type {
   AccountReport,
   HeapPin,
@@ -109,6 +110,10 @@ export interface FlamegraphOptions<F extends FlamegraphFormat = FlamegraphFormat
   foldPlumbing?: boolean | undefined;
 }
 
+export interface PagemapOptions {
+  format?: PagemapFormat;
+}
+
 export interface SessionEvents {
   snapshot: [Snapshot];
   /** An owner's growth crossed the reporting threshold. */
@@ -146,6 +151,11 @@ export interface Session {
    * default; `REQUEST_BUSY`, `PROCESS_ENDED`, `PROCESS_REFUSED`.
    */
   trim(options?: { limitMs?: number }): Promise<TrimReport>;
+  /**
+   * A picture of the heap's pages: what lives there, what is resident though nothing does, what was returned. In mode `exact`
+   * page by page; else as far as glibc's heaps tell. Throws `HEAP_UNAVAILABLE`, `NO_HEAP`, `PROCESS_ENDED`, `PROCESS_REFUSED`.
+   */
+  pagemap(options?: PagemapOptions): Promise<string>;
   mark(): Snapshot;
   diff(since?: Snapshot): SnapshotDiff;
   /** One whole file: text, or of format pb.gz bytes. */

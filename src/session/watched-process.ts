@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { Poller } from '../drain/poller.js';
 import { diffSnapshots } from '../report/diff.js';
 import { renderFlamegraph } from '../report/flamegraph/flamegraph.js';
+import { renderPagemap } from '../report/pagemap/pagemap.js';
 import type {
   AccountReport,
   Snapshot,
@@ -21,7 +22,9 @@ import type { HeapRecording } from './heap-recording.js';
 import { heapView } from './heap-view.js';
 import { HookCanary } from './hook-canary.js';
 import { NotableChanges } from './notable-changes.js';
+import { pageMap } from './page-map.js';
 import type { Ended, ProcessFacts } from './process-facts.js';
+import type { Program } from './program.js';
 import { Programs } from './programs.js';
 import type { ProcessRecording, RecordingOptions } from './recording.js';
 import { ResidencySampler } from './residency-sampler.js';
@@ -33,6 +36,7 @@ import type {
   FlamegraphOptions,
   HeapView,
   LedgerView,
+  PagemapOptions,
   Session,
   SessionEvents,
   SnapshotDiff,
@@ -267,11 +271,14 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     }
   }
 
+  async pagemap({ format = 'svg' }: PagemapOptions = {}): Promise<string> {
+    const program = this.#running();
+    this.#catchUp(program.recording);
+    return renderPagemap(pageMap(program, this.#facts), format);
+  }
+
   async trim(options: { limitMs?: number } = {}): Promise<TrimReport> {
-    const program = this.#programs.present;
-    if (program === undefined || this.#ended !== undefined || !this.#facts.isRunning()) {
-      throw new OffheapError('PROCESS_ENDED', `process ${this.pid} has ended; ask one that runs`);
-    }
+    const program = this.#running();
     this.poll();
     return trimTarget(program, this.#facts, options);
   }
@@ -308,6 +315,14 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     this.#stopPolling();
     this.#programs.close();
     this.removeAllListeners();
+  }
+
+  #running(): Program {
+    const program = this.#programs.present;
+    if (program === undefined || this.#ended !== undefined || !this.#facts.isRunning()) {
+      throw new OffheapError('PROCESS_ENDED', `process ${this.pid} has ended; ask one that runs`);
+    }
+    return program;
   }
 
   #requireMark(): Snapshot {
