@@ -31,7 +31,8 @@ test('what a program, its threads and its allocator map is named by them', async
   // Each range as it was mapped, right behind its call.
   for (const { start, bytes, name } of names) {
     if (name === 'offheap:offheap') continue;
-    const mapped = new RegExp(`mmap\\(NULL, ${bytes}, .*MAP_PRIVATE\\|MAP_ANONYMOUS.*\\) = ${start}$`);
+    // Threads' calls are told in two lines.
+    const mapped = new RegExp(`mmap(\\(.*, ${bytes}, .*MAP_ANONYMOUS.*| resumed>)\\) += ${start}$`);
     expect(
       calls.some((line) => mapped.test(line)),
       `${name} at ${start}`,
