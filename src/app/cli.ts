@@ -80,6 +80,10 @@ export function program(): Command {
     )
     .option('--fold', FOLD_TEXT)
     .option('--label', 'name memory in the kernel by its owner, for pmap, smaps and core files')
+    .option(
+      '--oracle',
+      'compare with the kernel’s own count of memory calls at the end (root, bpftrace, tracefs)',
+    )
     .option('--interval <ms>', 'how often resident bytes and growth are sampled', positive, 1000)
     .option('--quiet', 'no report on stderr')
     .action(async (command: string, args: string[], options: RunOptions) => {

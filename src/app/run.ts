@@ -22,6 +22,7 @@ export interface RunOptions extends FrameOptions {
   heap: HeapMode;
   sampleBytes: number;
   label?: boolean;
+  oracle?: boolean;
   interval: number;
   snapshot?: string;
   flamegraph?: string;
@@ -40,6 +41,7 @@ export async function run(command: string, args: string[], options: RunOptions):
       heap: options.heap,
       sampleBytes: options.sampleBytes,
       label: options.label ?? false,
+      oracle: options.oracle ?? false,
       intervalMs: options.interval,
       quiet: options.quiet ?? false,
       ...(options.dir === undefined ? {} : { dir: options.dir }),
@@ -65,7 +67,9 @@ async function collect(session: LaunchedSession, options: RunOptions): Promise<n
     (await control)?.close();
   }
   try {
+    const oracle = await session.oracle;
     await writeFiles(session, options);
+    if (oracle !== undefined && !options.quiet) complain(`oracle: ${oracle.line}`);
     if (!options.quiet) process.stderr.write(await runReport(session, filterOf(options)));
   } catch (error) {
     // The command's own failure is the better news.

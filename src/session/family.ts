@@ -30,6 +30,8 @@ export interface FamilyOptions {
   /** Called with each child as it becomes a member. */
   onChild?: (child: WatchedProcess) => void;
   intervalMs?: number;
+  /** Counts the calls of each operation. */
+  countsCalls?: boolean;
 }
 
 /**
@@ -67,6 +69,7 @@ export class Family {
       elfStore: this.#elfStore,
       symbolizer: this.#symbolizer,
       lines: this.#lines,
+      countsCalls: this.#options.countsCalls ?? false,
       recordingOf: (channelId) => this.#recordings.get(channelId),
       goesOn: () => this.#goingOn(new Set([facts.pid])).size > 0,
       ...(this.#options.intervalMs === undefined ? {} : { intervalMs: this.#options.intervalMs }),

@@ -4,6 +4,7 @@ import { checkDirectory, defaultDirectory } from '../drain/directory.js';
 import { OffheapError } from '../wire/error.js';
 import type { HeapMode } from '../wire/heap-mode.js';
 import { Family } from './family.js';
+import { compareCounts, Oracle, type OracleFinding } from './oracle.js';
 import { whyUnrecorded } from './preload-refusal.js';
 import { ProcessFacts } from './process-facts.js';
 import type { Session } from './session.js';
@@ -17,6 +18,8 @@ export interface LaunchOptions {
   sampleBytes?: number;
   /** Names the command's memory in the kernel by its owner; that splits areas, of which a process may have so many. */
   label?: boolean;
+  /** Holds what is recorded of the command against the kernel's own count of its calls; for the superuser. */
+  oracle?: boolean;
   /** Where channels lie; they stay there afterwards. By default they lie in a folder of this user and are removed. */
   dir?: string;
   /** How often growth is sampled, in milliseconds. */
@@ -29,6 +32,8 @@ export interface LaunchedSession extends Session {
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   /** Why nothing is recorded of the command, where nothing is: one line. */
   readonly problem: string | undefined;
+  /** What the oracle found once the command had ended, where it was asked. */
+  readonly oracle: Promise<OracleFinding | undefined>;
   kill(signal: NodeJS.Signals): void;
   /** The processes that this one and its children have started, oldest first. Of hundreds of ended ones those stay that held most. */
   children(): Session[];
@@ -41,7 +46,7 @@ const HANDSHAKE_MS = 2000;
 
 /**
  * Starts a command under the shim with this process's standard streams.
- * @throws OffheapError `SHIM_MISSING`, `COMMAND_NOT_FOUND`, `COMMAND_REFUSED`, `DIRECTORY_REFUSED`.
+ * @throws OffheapError `SHIM_MISSING`, `COMMAND_NOT_FOUND`, `COMMAND_REFUSED`, `DIRECTORY_REFUSED`, `ORACLE_MISSING`.
  */
 export async function launch(
   command: string,
@@ -51,9 +56,11 @@ export async function launch(
   const shim = requireShim();
   const directory = options.dir ?? defaultDirectory();
   makeDirectory(directory);
+  const oracle = options.oracle === true ? await Oracle.start() : undefined;
   let isAwaited = true;
   const family = new Family(directory, {
     followChildren: options.followChildren ?? true,
+    countsCalls: oracle !== undefined,
     removeChannels: options.dir === undefined,
     onChild: (child) => {
       // Who still awaits this function can't listen yet: of what is there at once they are told right after.
@@ -72,10 +79,12 @@ export async function launch(
       // What it records before we have found its channel is waited for.
       OFFHEAP_COLLECTOR: String(process.pid),
       ...(options.heap === undefined ? {} : { OFFHEAP_HEAP: options.heap }),
+      ...(oracle === undefined ? {} : { OFFHEAP_MARK: '1' }),
       ...(options.label === true ? { OFFHEAP_LABEL: '1' } : {}),
       ...(options.sampleBytes === undefined ? {} : { OFFHEAP_SAMPLE_BYTES: String(options.sampleBytes) }),
     });
   } catch (error) {
+    oracle?.stop();
     await family.close();
     throw error;
   }
@@ -95,8 +104,17 @@ export async function launch(
   if (member.recording === undefined && child.exitCode === null) member.problem = whyUnrecorded(command);
 
   isAwaited = false;
+  const finding = exited.then(async () => {
+    const kernel = await oracle?.finish(child.pid!);
+    const { recording } = member;
+    if (kernel === undefined || recording === undefined) return undefined;
+    const found = compareCounts(kernel, recording);
+    if (!found.agrees) member.addGap(found.line);
+    return found;
+  });
   return Object.assign(member, {
     exited,
+    oracle: finding,
     kill: (signal: NodeJS.Signals) => void child.kill(signal),
     children: () => {
       // Those of this very moment as well.
@@ -104,7 +122,10 @@ export async function launch(
       return [...family.members].filter((each) => each !== member);
     },
     forgottenChildren: () => family.forgotten,
-    close: () => family.close(),
+    close: () => {
+      oracle?.stop();
+      return family.close();
+    },
   });
 }
 

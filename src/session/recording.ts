@@ -10,6 +10,7 @@ import { ProcessSight } from '../symbolize/jit/process-sight.js';
 import { clock } from '../wire/addon.js';
 import type { MappingEvent } from '../wire/event.js';
 import type { ChannelHeader } from '../wire/header.js';
+import { CallCounts } from './call-counts.js';
 import { type Checkpoint, CheckpointFile } from './checkpoint-file.js';
 import { ModuleLog } from './module-log.js';
 import { NodeTimes } from './node-times.js';
@@ -33,6 +34,8 @@ const CHECKPOINT_TIME_SHARE = 0.1;
 const CHECKPOINT_BURST_MS = 500;
 
 export interface RecordingOptions {
+  /** Counts the calls of each operation. */
+  countsCalls?: boolean;
   elfStore?: ElfStore;
   /** The recording of a channel in this collector, to find a forked child's parent. */
   recordingOf?: (channelId: string) => ProcessRecording | undefined;
@@ -44,6 +47,8 @@ export class ProcessRecording implements DrainHandler {
   readonly modules: ModuleTable;
   /** From where the target has called of late. */
   readonly recentCalls = new RecentCalls();
+  /** Where somebody asked for them. */
+  readonly callCounts: CallCounts | undefined;
   readonly jit: JitCode;
   readonly nodeTimes = new NodeTimes();
   /** The recording that this one continues after a fork, for stacks from before it. */
@@ -71,6 +76,7 @@ export class ProcessRecording implements DrainHandler {
   /** Throws what `Drain` throws. */
   constructor(path: string, options: RecordingOptions = {}) {
     this.drain = new Drain(path);
+    this.callCounts = options.countsCalls === true ? new CallCounts() : undefined;
     const header = this.drain.header;
     const { processId } = this.drain;
     this.modules = new ModuleTable(
@@ -147,6 +153,7 @@ export class ProcessRecording implements DrainHandler {
     }
     if (this.#inherits) this.#dropLeftBehind(event);
     this.recentCalls.note(event);
+    this.callCounts?.note(event);
     this.apply(event);
   }
 

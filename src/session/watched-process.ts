@@ -78,6 +78,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
   readonly #audit: SelfAudit;
   readonly #canary = new HookCanary();
   #canaryDueMs = 0;
+  readonly #otherGaps: string[] = [];
   readonly #accounts: AccountSampler;
   #mark: Snapshot | undefined;
   #ended: Ended | undefined;
@@ -381,8 +382,14 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     });
   }
 
+  /** What somebody else has found to be missing: one line. */
+  addGap(reason: string): void {
+    this.#otherGaps.push(reason);
+    this.emit('gap', { reason, bytes: 0 });
+  }
+
   #gaps(): string[] {
-    return this.#audit.gap === undefined ? [] : [this.#audit.gap.reason];
+    return [...(this.#audit.gap === undefined ? [] : [this.#audit.gap.reason]), ...this.#otherGaps];
   }
 
   #checkHooks(recording: ProcessRecording): void {
