@@ -17,6 +17,9 @@ import { StackVariants } from './stack-variants.js';
 const ANCESTOR_STEP = 2 ** 32;
 const VARIANT_STEP = 2 ** 48;
 
+/** Whoever waits for lines of source has waited long enough: what is still looked up comes with a later snapshot. */
+const LINES_LIMIT_MS = 60_000;
+
 export function stackNumber(node: number, ancestor: number): number {
   return node === 0 ? 0 : node + ancestor * ANCESTOR_STEP;
 }
@@ -115,7 +118,7 @@ export class CodeMap {
         paths.add(module.path ?? module.name);
       }
     }
-    await this.#lines.settled();
+    const isWhole = await this.#lines.settled(LINES_LIMIT_MS);
     const { problems, version } = this.#lines;
     return {
       stacks: Object.fromEntries(
@@ -127,9 +130,14 @@ export class CodeMap {
           return [number, frames.flatMap(({ frame, module }) => describe(frame, module))];
         }),
       ),
-      problems: [...paths]
-        .filter((path) => problems.has(path))
-        .map((path) => `no lines of ${path}: ${problems.get(path)}`),
+      problems: [
+        ...(isWhole
+          ? []
+          : [`lines are missing: reading them took more than ${LINES_LIMIT_MS / 1000} seconds`]),
+        ...[...paths]
+          .filter((path) => problems.has(path))
+          .map((path) => `no lines of ${path}: ${problems.get(path)}`),
+      ],
     };
   }
 

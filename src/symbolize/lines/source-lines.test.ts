@@ -1,5 +1,13 @@
-import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -167,6 +175,30 @@ describe('the debug information of a program', () => {
     });
   });
 
+  it('is where the target sees it: below another root', async (context) => {
+    needs(context, 'namespaces', 'libbacktrace');
+    inFolder();
+    const program = compile('program');
+    const address = callIn(program);
+    const root = join(folder, 'root');
+    const debug = buildIdPath(program, '/usr/lib/debug');
+    separate(program, join(root, debug));
+    copyFileSync(program, join(root, 'program'));
+    writeFileSync(join(folder, 'wait.cc'), '#include <unistd.h>\nint main() { return pause(); }\n');
+    run('c++', '-static', '-o', 'root/wait', 'wait.cc');
+    const target = spawn('unshare', ['--mount', '--map-root-user', 'chroot', root, '/wait'], {
+      stdio: 'ignore',
+    });
+    onTestFinished(() => void target.kill('SIGKILL'));
+    const place = `/proc/${target.pid}/root/program`;
+    while (!existsSync(place) || existsSync(`/proc/${target.pid}/root/proc/1`)) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(existsSync(debug)).toBe(false);
+    const { chain } = await look(place, address);
+    expect(chain).toEqual(OUTER_CALLS);
+  });
+
   it('names files by the folder in which they were compiled, by old DWARF and new', async () => {
     for (const version of [3, 4, 5]) {
       inFolder();
@@ -320,5 +352,6 @@ describe('debuginfod', () => {
     while (lines.chain(quick, call) === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
     expect(lines.chain(quick, call)).toHaveLength(2);
     expect(lines.chain(slow, 4096)).toBeUndefined();
+    expect(await lines.settled(10)).toBe(false);
   });
 });

@@ -1,3 +1,4 @@
+import { ElfError } from '../../modules/bounded-file.js';
 import type { ElfFile } from '../../modules/elf.js';
 import { fileAddress, type Module } from '../../modules/table.js';
 import { OffheapError } from '../../wire/error.js';
@@ -91,12 +92,15 @@ export class SourceLines {
     this.#running ??= this.#run();
   }
 
-  /** Resolves when nothing is wanted any more. */
-  async settled(): Promise<void> {
+  /** Resolves when nothing is wanted any more, with true; or after a time in milliseconds, with false. */
+  async settled(limitMs = Number.POSITIVE_INFINITY): Promise<boolean> {
+    const deadline = performance.now() + limitMs;
     for (;;) {
       const fetching = [...this.#modules.values()].flatMap((known) => known.fetching ?? []);
-      if (this.#running === undefined && fetching.length === 0) return;
-      await Promise.all([this.#running, ...fetching]);
+      if (this.#running === undefined && fetching.length === 0) return true;
+      const leftMs = deadline - performance.now();
+      if (leftMs <= 0) return false;
+      await before(Promise.all([this.#running, ...fetching]), leftMs);
     }
   }
 
@@ -120,16 +124,16 @@ export class SourceLines {
   }
 
   async #lookUp(known: KnownModule): Promise<void> {
-    const source = known.source ?? this.#find(known);
-    if (source === null) return;
-    const addresses = [...known.wanted].sort((a, b) => a - b).slice(0, MOST_ADDRESSES_ASKED);
-    for (const address of addresses) known.wanted.delete(address);
     try {
+      const source = known.source ?? this.#find(known);
+      if (source === null) return;
+      const addresses = [...known.wanted].sort((a, b) => a - b).slice(0, MOST_ADDRESSES_ASKED);
+      for (const address of addresses) known.wanted.delete(address);
       const { chains, problem } = await this.#reader.read(source, known.path, addresses);
       if (problem !== '') this.#problems.set(known.path, problem);
       this.#keep(known, addresses, chains);
     } catch (error) {
-      if (!(error instanceof OffheapError)) throw error;
+      if (!(error instanceof OffheapError || error instanceof ElfError)) throw error;
       this.#problems.set(known.path, error.message);
       giveUp(known);
     }
@@ -172,6 +176,20 @@ export class SourceLines {
     }
     for (const [index, address] of addresses.entries()) chains.set(address, found[index] ?? NO_CHAIN);
     this.#count += addresses.length;
+  }
+}
+
+/** Resolves with the work, or after a time in milliseconds. */
+async function before(work: Promise<unknown>, limitMs: number): Promise<void> {
+  if (limitMs === Number.POSITIVE_INFINITY) return void (await work);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, limitMs);
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
