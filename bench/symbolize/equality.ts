@@ -2,12 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { type Chain, NO_CHAIN } from '../../src/symbolize/lines/chain.js';
 import { askInstalled, installedSymbolizers } from '../../src/symbolize/lines/installed-symbolizer.js';
 import { SourceLines } from '../../src/symbolize/lines/source-lines.js';
-import { atLeast, plainRow, type Row, skippedRow } from '../support/row.js';
+import { plainRow, type Row, skippedRow } from '../support/row.js';
 import { moduleOf, randomAddresses, variousBinaries } from './binaries.js';
 
-const GROUP = 'equal to llvm-symbolizer';
+const GROUP = 'other than llvm-symbolizer says, of 10,000 addresses';
 const ADDRESSES = 10_000;
-const TARGET_PERCENT = 99.9;
+const TARGET_PERCENT = 0.1;
 const LIMIT_MS = 120_000;
 const SHOWN = 3;
 
@@ -44,11 +44,11 @@ export async function equalityRows(report: (difference: Difference) => void): Pr
     }
     lines.close();
     const different = [...kinds.values()].reduce((sum, count) => sum + count, 0);
-    const percent = 100 * (1 - different / ADDRESSES);
+    const percent = (100 * different) / ADDRESSES;
     const known = theirs.filter((chain) => chain.length > 0).length;
     const differences = [...kinds].map(([kind, count]) => `${count} in ${kind}`).join(', ');
     const note = `${known} with lines${differences === '' ? '' : `; ${differences}`}`;
-    rows.push(atLeast(plainRow({ group: GROUP, what, unit: '%', note }, [percent]), TARGET_PERCENT));
+    rows.push(plainRow({ group: GROUP, what, unit: '%', target: TARGET_PERCENT, note }, [percent]));
   }
   return rows;
 }
