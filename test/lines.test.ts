@@ -45,7 +45,7 @@ test('C++: templates that were inlined, a lambda among them, leaf to root', asyn
   expect(own.map(brief)).toEqual([
     ...expectedFrames(source, [
       ['shop::Pool<long>::grow', 'grow', true],
-      ['shop::fill<long, (unsigned long)3145728>', 'fill', true],
+      ['shop::fill<long, 3145728ul>', 'fill', true],
       ['shop::Shop::open::{lambda(auto:1)#1}::operator()<void (*)(shop::Pool<long>&)>', 'open', true],
       ['shop::Shop::open', 'open', false],
       ['main', 'main', false],
