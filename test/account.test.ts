@@ -21,7 +21,7 @@ interface Program {
   preload?: () => string[];
   env?: Record<string, string>;
   /** Makes it hold something, once it runs. */
-  fill?: () => Promise<void>;
+  fill?: (target: AccountedTarget) => Promise<unknown>;
 }
 
 const churn = (): string[] => [buildC('malloc_churn'), '4', '2000000'];
@@ -31,7 +31,7 @@ const PYTHON_HOLDS =
   'import sys, array; kept = [str(i) for i in range(300000)] + [array.array("d", bytes(8 << 20))]; sys.stdin.read()';
 
 const NUMPY_HOLDS =
-  'import sys, numpy; kept = [numpy.arange(n) for n in range(3000)] + [numpy.ones((1000, 1000)) @ numpy.ones((1000, 1000))]; sys.stdin.read()';
+  'import sys, numpy; kept = [numpy.arange(n) for n in range(3000)] + [numpy.ones((1000, 1000)) @ numpy.ones((1000, 1000))]; print("READY", flush=True); sys.stdin.read()';
 
 const redisSocket = (): string => join(tmpdir(), `offheap-redis-${process.pid}`);
 async function fillRedis(): Promise<void> {
@@ -52,7 +52,11 @@ const programs: Record<string, Program> = {
   mimalloc: { needs: ['mimalloc'], command: churn, preload: () => [libraryPath('libmimalloc.so.2')!] },
   CPython: { needs: ['python'], command: () => [pythonPath(), '-c', PYTHON_HOLDS] },
   'CPython, busy': { needs: ['python'], command: () => [pythonPath(), `${TARGET_SOURCES}/python_churn.py`] },
-  'CPython with numpy': { needs: ['numpy'], command: () => [DEBIAN_PYTHON, '-c', NUMPY_HOLDS] },
+  'CPython with numpy': {
+    needs: ['numpy'],
+    command: () => [DEBIAN_PYTHON, '-c', NUMPY_HOLDS],
+    fill: (target) => target.line(/^READY/),
+  },
   Redis: {
     needs: ['redis'],
     command: () => [
@@ -97,7 +101,7 @@ test.for(Object.entries(programs))(
       preload: program.preload?.() ?? [],
       env: program.env ?? {},
     });
-    await program.fill?.();
+    await program.fill?.(target);
     const accounts: AccountReport[] = [];
     while (accounts.length < MOST_SAMPLES && target.running) {
       const account = await target.accountPaused();
