@@ -44,6 +44,8 @@ interface Watched {
 export class HookCanary {
   readonly #watched = new Map<string, Watched>();
   #recording: ProcessRecording | undefined;
+  /** As it was at the last look: by the time of a report the channel may be closed. */
+  #rewrites = true;
   #libc: { module: Module; functions: ReadonlyMap<string, ExportedFunction> } | undefined;
 
   /** Looks at what was called since the last time. */
@@ -55,8 +57,8 @@ export class HookCanary {
     }
     this.#findLibc(recording);
     this.#readEntries(recording);
-    const rewrites = recording.drain.channel.sites().some(({ state }) => state === 'patched');
-    for (const operation of FUNCTIONS) this.#look(recording, operation, rewrites);
+    this.#rewrites = recording.drain.channel.sites().some(({ state }) => state === 'patched');
+    for (const operation of FUNCTIONS) this.#look(recording, operation, this.#rewrites);
   }
 
   get hookers(): SnapshotHooker[] {
@@ -75,11 +77,10 @@ export class HookCanary {
       if (watched.pastInARow < FEW) continue;
       deaf.set(watched.hooker, [...(deaf.get(watched.hooker) ?? []), watched]);
     }
-    const rewrites = this.#recording?.drain.channel.sites().some(({ state }) => state === 'patched') ?? true;
     return [...deaf].map(([hooker, operations]) => {
       const names = operations.map(({ operation }) => operation).join(', ');
       const [{ takenBy }] = operations as [Watched];
-      const reason = !rewrites
+      const reason = !this.#rewrites
         ? 'their imports lead to offheap, since no instruction may be rewritten'
         : takenBy === null || takenBy === hooker
           ? `${hooker} has lost its place in libc`
