@@ -177,3 +177,18 @@ test('the call tree indents at branches and sums the small ones', () => {
     '  57.7 MB  93.0 %      _PyObject_Free (python3.11)',
   ]);
 });
+
+test('a box names the file of source without its folders; the shade is the module’s whatever the line', () => {
+  const snapshot = sampleSnapshot(1);
+  const [frame] = snapshot.stacks[1] ?? [];
+  const at = (name: string, line: number) => ({ ...frame!, function: name, file: '/src/ucs/mpool.c', line });
+  snapshot.stacks[1] = [at('inner', 8), at('outer', 9)];
+  const file = renderFlamegraph(snapshot, { format: 'svg' });
+  const shades = ['inner', 'outer'].map(
+    (name) => new RegExp(`class="frame \\w+ (v\\d)"[^>]*><title>${name}\\n`).exec(file)?.[1],
+  );
+  expect(shades[0]).toBeDefined();
+  expect(shades[0]).toBe(shades[1]);
+  expect(file).toContain(`>${frame!.module}, mpool.c:9</tspan>`);
+  expect(file).toContain(`\n${frame!.module}, /src/ucs/mpool.c:9\n`);
+});

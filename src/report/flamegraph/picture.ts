@@ -23,7 +23,7 @@ function frameElement({ node, depth, startBytes }: Box, total: number, y: number
   const { name, detail, kind, bytes, count } = node;
   const share = formatPercent(percentOf(bytes, total));
   const hover = `${name}\n${detail}${insideText(node)}\n${formatBytes(bytes)} · ${share} · ${formatCount(count, noun)}`;
-  const variant = kind === 'process' || kind === 'enclosed' ? 0 : variantOf(detail);
+  const variant = kind === 'process' || kind === 'enclosed' ? 0 : variantOf(moduleOrFile(detail));
   return [
     `<svg class="frame ${kind} v${variant}" data-depth="${depth}" data-start="${startBytes}" data-bytes="${bytes}"`,
     ` x="${percentage(startBytes, total)}" y="${y}" width="${percentage(bytes, total)}" height="${ROW_PIXELS}">`,
@@ -31,6 +31,16 @@ function frameElement({ node, depth, startBytes }: Box, total: number, y: number
     `<rect width="100%" height="${ROW_PIXELS - 1}" rx="2"/>`,
     `<text x="4" y="13">${escapeMarkup(name)}${moduleSpan(node)}</text></svg>`,
   ].join('');
+}
+
+/** "libucs.so.0, /src/mpool.c:57" → "libucs.so.0", "/srv/app.py:12" → "/srv/app.py": lines have no shades of their own. */
+function moduleOrFile(detail: string): string {
+  return detail.replace(/(?:, |:\d).*$/s, '');
+}
+
+/** "libucs.so.0, /src/mpool.c:57" → "libucs.so.0, mpool.c:57": the hover text has the whole path. */
+function withoutFolders(detail: string): string {
+  return detail.replace(/(^|, )\.{0,2}\/(?:[^,]*\/)?/g, '$1');
 }
 
 /** What a box that stands for several frames stands for. */
@@ -46,7 +56,7 @@ function moduleSpan({ kind, name, detail, inside }: FlameNode): string {
   if (kind === 'process' || kind === 'enclosed' || kind === 'unknown') return '';
   // A function without a name goes by its module's.
   if (name.startsWith(`${detail}+`) || inside !== undefined) return '';
-  return `<tspan class="module" dx="8">${escapeMarkup(detail)}</tspan>`;
+  return `<tspan class="module" dx="8">${escapeMarkup(withoutFolders(detail))}</tspan>`;
 }
 
 /** The kinds that the picture shows, in a fixed order. */
