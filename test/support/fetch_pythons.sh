@@ -36,6 +36,6 @@ fetch() {
 apt update
 fetch bullseye 3.9
 fetch trixie 3.13 libc6/trixie libexpat1/trixie zlib1g/trixie libffi8/trixie
-fetch sid 3.14 libc6/sid libexpat1/sid zlib1g/sid libffi8/sid
+fetch sid 3.14 libpython3.14-dev/sid libc6/sid libexpat1/sid zlib1g/sid libffi8/sid
 mkdir -p "${target%/*}"
 mv "$work/out" "$target"
