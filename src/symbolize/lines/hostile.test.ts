@@ -9,7 +9,9 @@ import { ElfFile } from '../../modules/elf.js';
 import { OffheapError } from '../../wire/error.js';
 import { DebugFiles } from './debug-files.js';
 import { LineReader } from './line-reader.js';
+import { LineWorker } from './line-worker.js';
 import { decodeAnswer } from './worker-message.js';
+import { workerPath } from './worker-path.js';
 
 const SOURCE = `
 #include <vector>
@@ -115,6 +117,22 @@ describe('the worker', () => {
     process.kill(reader.workerPid!, 'SIGKILL');
     expect(await asked).toBe('LINES_CRASHED');
     expect(await look(reader, path, addresses)).toBe('answered');
+  });
+
+  it('that has grown is ended once it has answered', async (context) => {
+    needs(context, 'libbacktrace');
+    const { file } = new ElfFile(new BoundedFile(library()));
+    const request = {
+      module: { path: file.path, identity: file.identity },
+      alternate: null,
+      addresses: [4096],
+    };
+    const [small, large] = [new LineWorker(workerPath()!), new LineWorker(workerPath()!, 1)];
+    onTestFinished(() => small.close());
+    await small.ask(request, LIMIT_MS);
+    expect(small.pid).toBeDefined();
+    await large.ask(request, LIMIT_MS);
+    expect(large.pid).toBeUndefined();
   });
 
   it('that does not answer in time: ended, and said', async () => {

@@ -4,6 +4,8 @@ import { decodeAnswer, encodeRequest, type LinesAnswer, type LinesRequest } from
 
 /** An idle worker's memory is of no use to anybody. */
 const IDLE_MS = 2000;
+/** What has grown beyond this is ended though it is busy: one that is new reads again what it needs. */
+const MOST_RESIDENT_BYTES = 512 << 20;
 const LONGEST_ANSWER_BYTES = 256 << 20;
 
 interface Waiting {
@@ -22,7 +24,10 @@ export class LineWorker {
   #receivedBytes = 0;
   #idle: NodeJS.Timeout | undefined;
 
-  constructor(private readonly executable: string) {}
+  constructor(
+    private readonly executable: string,
+    private readonly mostResidentBytes = MOST_RESIDENT_BYTES,
+  ) {}
 
   /** The process while there is one: for tests. */
   get pid(): number | undefined {
@@ -45,7 +50,9 @@ export class LineWorker {
         this.#waiting = { resolve, reject };
         child.stdin?.write(encodeRequest(request));
       });
-      return decodeAnswer(answer);
+      const decoded = decodeAnswer(answer);
+      if (decoded.residentBytes > this.mostResidentBytes) this.close();
+      return decoded;
     } catch (error) {
       if (error instanceof OffheapError && error.code !== 'LINES_REFUSED') this.close();
       throw error;
