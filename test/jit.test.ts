@@ -163,8 +163,8 @@ test('Python -X perf: functions that are called by trampolines stand there once'
 });
 
 /** test/targets/jit_code.c, which makes code and tells its names as it is told. */
-async function smallEngine() {
-  const { running, session } = await engine(buildC('jit_code'), []);
+async function smallEngine([command, ...args]: [string, ...string[]] = [buildC('jit_code')]) {
+  const { running, session } = await engine(command, args);
   const tell = async (command: string) => {
     running.write(`${command}\n`);
     await running.line(/^done$/);
@@ -248,4 +248,15 @@ test('each process has a perf map of its own', async () => {
   const ofOne = await one.map();
   const ofOther = await other.map();
   expect([ofOne().frame.function, ofOther().frame.function]).toEqual(['one', 'other']);
+});
+
+test('the perf map of a process in a mount namespace of its own is looked for there', async (context) => {
+  needs(context, 'namespaces');
+  const shell = 'mount -t tmpfs none /tmp && exec "$0"';
+  const asRoot = process.getuid?.() === 0 ? [] : ['--map-root-user'];
+  const command = ['--mount', ...asRoot, 'sh', '-c', shell, buildC('jit_code')];
+  const { tell, map } = await smallEngine(['unshare', ...command]);
+  await tell('tell 0 8 JS:*inside app.js:1:1');
+  const mapped = await map();
+  expect(mapped().frame.function).toBe('inside');
 });
