@@ -10,8 +10,8 @@ import type { ProcessFacts } from './process-facts.js';
 /** Share of the collector's time that accounts for the history may take. */
 const TIME_SHARE = 0.002;
 /** The first few come sooner: whoever has just begun to watch wants a verdict within the minute. */
-const EARLY_TIME_SHARE = 0.01;
-const EARLY_ACCOUNTS = 16;
+const EARLY_TIME_SHARE = 0.04;
+const EARLY_ACCOUNTS = 24;
 /** Following blocks through a larger process would keep the collector from all else for too long: a second for a gigabyte. */
 const MOST_INSIDE_BYTES = 256 << 20;
 

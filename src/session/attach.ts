@@ -12,7 +12,7 @@ export interface AttachOptions {
   dir?: string;
   /** How often growth is sampled, in milliseconds. */
   intervalMs?: number;
-  /** Share of this process's time that may go into accounts for histories and verdicts; 0.01 at first, then 0.002. */
+  /** Share of this process's time that may go into accounts for histories and verdicts; 0.04 at first, then 0.002. */
   accountTimeShare?: number;
 }
 

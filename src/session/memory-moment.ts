@@ -10,13 +10,14 @@ const FREED: readonly AccountKind[] = ['retained', 'pinned', 'cached'];
 /** An allocator of which more is unread changed while it was followed. */
 const TORN_SHARE = 0.1;
 
-/** Whether an allocator could be looked into, but for what changed meanwhile: the next account will know more. */
+/** Whether an allocator was looked into, and changed meanwhile: the next account will know more. */
 export function isTorn(tree: AccountNode): boolean {
   const allocators = tree.children.find(({ kind }) => kind === 'allocators')?.children ?? [];
-  return allocators.some(
-    (allocator) =>
-      allocator.children.length > 0 && partsOf(allocator, ['unread']) > TORN_SHARE * bytesOf(allocator),
-  );
+  return allocators.some((allocator) => allocator.children.length > 0 && !isRead(allocator));
+}
+
+function isRead(allocator: AccountNode): boolean {
+  return allocator.children.length > 0 && partsOf(allocator, ['unread']) <= TORN_SHARE * bytesOf(allocator);
 }
 
 /**
@@ -41,19 +42,19 @@ export function memoryMoment(tree: AccountNode, recorded: readonly HeldBytes[] |
       // What others hand out, such as Python's objects, is not recorded.
       const isRecorded =
         recorded !== null && (matches(LIBC_MODULES, name) || matches(ALLOCATOR_MODULES, name));
+      if (isRecorded && !isRead(allocator)) {
+        readLiveBytes = undefined;
+        unreadOfMalloc += bytesOf(allocator);
+        continue;
+      }
       const freed = partsOf(allocator, FREED);
       const used = partsOf(allocator, ['live', 'slack']);
       const rest = bytesOf(allocator) - freed - used - partsOf(allocator, ['metadata']);
       retained.push({ owner: name, stack: null, bytes: freed });
       if (!isRecorded) live.push({ owner: name, stack: null, bytes: used });
-      if (allocator.children.length === 0) {
-        readLiveBytes = undefined;
-        if (isRecorded) unreadOfMalloc += rest;
-      } else if (readLiveBytes !== undefined) {
-        readLiveBytes += used;
-      }
-      if (!isRecorded || allocator.children.length > 0)
-        unread.push({ owner: name, stack: null, bytes: rest });
+      unread.push({ owner: name, stack: null, bytes: rest });
+      if (!isRead(allocator)) readLiveBytes = undefined;
+      else if (readLiveBytes !== undefined) readLiveBytes += used;
     }
   }
   if (unreadOfMalloc > 0) retained.push(keptByDifference(tree, recorded ?? [], unreadOfMalloc));
@@ -67,7 +68,7 @@ function keptByDifference(
   residentBytes: number,
 ): HeldBytes {
   const allocators = tree.children.find(({ kind }) => kind === 'allocators')?.children ?? [];
-  const largest = allocators.find(({ children }) => children.length === 0);
+  const largest = allocators.find((allocator) => !isRead(allocator));
   const liveBytes = recorded.reduce((sum, { bytes }) => sum + bytes, 0);
   return {
     owner: largest?.name ?? 'allocators',

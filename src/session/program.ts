@@ -59,9 +59,11 @@ export class Program {
 
   /** Notes what memory is used for at this moment. */
   sampleMemory(tree: AccountNode): void {
-    this.#tornInARow = isTorn(tree) ? this.#tornInARow + 1 : 0;
-    if (this.#tornInARow > 0 && this.#tornInARow <= MOST_TORN) return;
     const held = this.heap.heldByStack();
+    // What is recorded does without.
+    const isDoubtful = isTorn(tree) && !held?.stacks;
+    this.#tornInARow = isDoubtful ? this.#tornInARow + 1 : 0;
+    if (isDoubtful && this.#tornInARow <= MOST_TORN) return;
     // Since a switch other blocks are followed than before.
     if (held !== undefined && held.epoch !== this.#heapEpoch) this.#memory.clear();
     this.#heapEpoch = held?.epoch ?? this.#heapEpoch;
