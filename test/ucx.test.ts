@@ -73,6 +73,12 @@ test('a Python program: the library is first by growth, with 99 % of it, from in
   const functions = functionsOf(second, chunk!.stack);
   const order = ['ucm_orig_mmap_syscall', 'ucs_rcache_mp_chunk_alloc', 'ucs_mpool_grow', 'ucm_munmap'];
   expect(functions.filter((name) => order.includes(name!))).toEqual(order);
+  const python = second.stacks[chunk!.stack]!.filter(({ language }) => language === 'python');
+  expect(python.map((frame) => frame.function).slice(-2), 'the lines that trigger it').toEqual([
+    'main',
+    '<module>',
+  ]);
+  expect(python[0]).toMatchObject({ file: expect.stringContaining('leak.py'), line: expect.any(Number) });
   const modules = second.stacks[chunk!.stack]!.map(({ module }) => module);
   expect(modules.lastIndexOf('libucm.so.0'), 'the interpreter stands below').toBeLessThan(
     modules.length - 10,
