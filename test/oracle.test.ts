@@ -57,7 +57,7 @@ test('every call of a program that maps by every path is recorded, as the kernel
 test('calls that the shim can’t see are missing against the kernel’s count, and that is told', async (context) => {
   needsTracepoints(context);
   const file = join(scratchFolder(), 'snapshot.json');
-  const command = [buildC('inline_syscall'), buildSharedC('libinline'), '200'];
+  const command = ['env', 'A=exec', buildC('inline_syscall'), buildSharedC('libinline'), '200'];
   const { stderr } = await runWithOracle(command, ['--snapshot', file]);
   const [, line = '', mmap, mmaps, munmap, munmaps] =
     /^offheap: oracle: (not every call was recorded: mmap (\d+) of (\d+), munmap (\d+) of (\d+),.*)$/m.exec(
