@@ -191,6 +191,8 @@ export class CodeStore {
       const from = Math.max(0, this.#starts[piece]! - page * PAGE_BYTES);
       const to = Math.min(PAGE_BYTES, this.#end(piece) - page * PAGE_BYTES);
       if (isTaken.subarray(from, to).includes(0)) visible.push(piece);
+      // Nothing of what is older is left; a hostile file has such pieces only.
+      if (to - from === PAGE_BYTES) break;
       isTaken.fill(1, from, to);
     }
     return visible.reverse();

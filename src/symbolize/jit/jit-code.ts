@@ -17,9 +17,10 @@ export interface JitCodeOptions extends CodeStoreLimits {
 const JITDUMP_FILE = /(?:^|\/)jit-\d+\.dump$/;
 /** A process that maps more of them is playing. */
 const MOST_DUMPS = 16;
-/** Read at once, and in one refresh. */
-const CHUNK_BYTES = 1 << 20;
-const REFRESH_BYTES = 32 << 20;
+/** Read at once. */
+const CHUNK_BYTES = 1 << 16;
+/** A refresh takes no longer, whatever a file holds; what is left is read by the next ones. */
+const REFRESH_MS = 3000;
 /** V8 counts its source positions from the begin of an ELF file that perf would make of the code. */
 const V8_POSITION_BIAS = 0x40;
 const V8_NAME = /^[A-Z]\w*:/;
@@ -68,6 +69,8 @@ export class JitCode {
     const problems = [...this.#problems];
     const files = [this.#map, ...[...this.#dumps.values()].map(({ file }) => file)];
     for (const { problem } of files) if (problem !== null) problems.push(problem);
+    if (files.some(({ behind }) => behind > CHUNK_BYTES))
+      problems.push('a perf map or jitdump is still being read');
     const count = (number: number) => number.toLocaleString('en-US');
     const nonsense = this.#lines.malformed + this.#store.senseless;
     if (nonsense > 0) problems.push(`${count(nonsense)} entries of the perf map or jitdump make no sense`);
@@ -126,7 +129,7 @@ export class JitCode {
     const take = (piece: Parameters<CodeStore['add']>[0]) => {
       if (!this.#store.has(piece)) this.#store.add(piece);
     };
-    for (let read = 0; read < REFRESH_BYTES; ) {
+    for (const started = performance.now(); performance.now() - started < REFRESH_MS; ) {
       const growth = this.#map.read(CHUNK_BYTES);
       if (growth === null || growth.bytes.length === 0) return;
       const taken = this.#lines.read(growth.bytes, timeNs, take);
@@ -134,7 +137,6 @@ export class JitCode {
       // A line as long as all that was read is none.
       if (taken === 0) this.#lines.malformed++;
       this.#map.take(taken || growth.bytes.length);
-      read += growth.bytes.length;
     }
   }
 
@@ -147,7 +149,7 @@ export class JitCode {
     }
     const { file } = dump;
     const number = [...this.#dumps.keys()].indexOf(path);
-    for (let read = 0; read < REFRESH_BYTES; ) {
+    for (const started = performance.now(); performance.now() - started < REFRESH_MS; ) {
       const growth = file.read(CHUNK_BYTES);
       if (growth === null || growth.bytes.length === 0) return;
       let taken: number;
@@ -161,7 +163,6 @@ export class JitCode {
       }
       if (taken === 0) return;
       file.take(taken);
-      read += growth.bytes.length;
     }
   }
 
