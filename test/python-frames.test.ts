@@ -53,10 +53,12 @@ interface Recorded {
   session: Session;
 }
 
-async function record({ command, args, env }: Python): Promise<Recorded> {
+async function record({ command, args, env }: Python, settings = {}): Promise<Recorded> {
   const dir = channelFolder();
   const script = `${TARGET_SOURCES}/python_frames.py`;
-  const running = new Running(command, [...args, script], { env: { ...env, ...preloaded(dir) } });
+  const running = new Running(command, [...args, script], {
+    env: { ...env, ...preloaded(dir), ...settings },
+  });
   await running.line(/^READY$/);
   const session = await attach(running.pid, { dir });
   onTestFinished(() => session.close());
@@ -178,6 +180,17 @@ test.each(poking)('$name: a broken chain costs its own frames, and is counted', 
   const reasons = snapshot.completeness.degraded.join('\n');
   const [, count] = /^of (\d+) stacks the Python frames could not all be read or placed$/m.exec(reasons)!;
   expect(Number(count)).toBeGreaterThanOrEqual(4);
+});
+
+test('OFFHEAP_PYTHON=off leaves the native frames, and nothing to complain about', async () => {
+  const { running, session } = await record(pythons()[0]!, { OFFHEAP_PYTHON: 'off' });
+  const snapshot = session.snapshot();
+  for (const { scenario, bytes } of toldBy(running.stdout)) {
+    const stack = stackOf(snapshot, bytes);
+    expect(stack.filter(isPython), scenario).toEqual([]);
+    expect(stack.at(-1)?.function ?? '(thread)', scenario).toMatch(/^(_start|__clone3?|clone3?|\(thread\))$/);
+  }
+  expect(snapshot.completeness.degraded.filter((reason) => reason.includes('Python'))).toEqual([]);
 });
 
 test('a version that is not known gives native frames, and that is said', async () => {

@@ -2,6 +2,7 @@
 
 #include "preload/hook/elf_image.h"
 #include "preload/hook/exports.h"
+#include "preload/hook/process.h"
 #include "preload/python/interpreter.h"
 #include "preload/runtime/text.h"
 
@@ -10,6 +11,7 @@ namespace offheap::hook {
 bool may_hold_python(const char* name) { return runtime::text_starts(name, "libpython"); }
 
 bool look_for_python(uint64_t base) {
+    if (!process.configuration.python_frames) return true;
     const ElfImage image(base);
     const uint64_t runtime = find_export(image, "_PyRuntime").start;
     if (runtime == 0) return true;

@@ -57,6 +57,8 @@ Configuration read_configuration(char** environment) {
             configuration.rewrite_sites = !text_equal(v, "off");
         } else if (const char* v = value_of(*entry, "OFFHEAP_STACKS")) {
             configuration.capture_stacks = !text_equal(v, "off");
+        } else if (const char* v = value_of(*entry, "OFFHEAP_PYTHON")) {
+            configuration.python_frames = !text_equal(v, "off");
         } else if (const char* v = value_of(*entry, "OFFHEAP_HEAP")) {
             configuration.heap = heap_recording(v, configuration.heap);
         } else if (const char* v = value_of(*entry, "OFFHEAP_SAMPLE_BYTES")) {

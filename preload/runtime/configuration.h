@@ -12,6 +12,7 @@ struct Configuration {
     bool disabled = false;
     bool rewrite_sites = true;       // OFFHEAP_SITES=off: relocation fallback only
     bool capture_stacks = true;      // OFFHEAP_STACKS=off
+    bool python_frames = true;       // OFFHEAP_PYTHON=off: native frames only
     uint32_t verify_every = 0;       // OFFHEAP_VERIFY=N: check every Nth incremental capture; 0: none
     bool label = false;              // OFFHEAP_LABEL=1: name memory in the kernel by its owner
     bool emit_start_marker = false;  // OFFHEAP_MARK=1: a recognisable system call when recording begins

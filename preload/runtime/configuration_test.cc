@@ -23,6 +23,7 @@ TEST(Configuration, has_defaults) {
     EXPECT_FALSE(configuration.disabled);
     EXPECT_TRUE(configuration.rewrite_sites);
     EXPECT_TRUE(configuration.capture_stacks);
+    EXPECT_TRUE(configuration.python_frames);
     EXPECT_FALSE(configuration.emit_start_marker);
     EXPECT_EQ(configuration.request_signal, 0);
     EXPECT_EQ(configuration.ring_events, 1u << 16);
@@ -56,6 +57,8 @@ TEST(Configuration, switches_parts_off) {
     EXPECT_TRUE(read({"OFFHEAP_SITES=on"}).rewrite_sites);
     EXPECT_FALSE(read({"OFFHEAP_STACKS=off"}).capture_stacks);
     EXPECT_TRUE(read({"OFFHEAP_STACKS=of"}).capture_stacks);
+    EXPECT_FALSE(read({"OFFHEAP_PYTHON=off"}).python_frames);
+    EXPECT_TRUE(read({"OFFHEAP_PYTHON=3"}).python_frames);
     EXPECT_TRUE(read({"OFFHEAP_MARK=1"}).emit_start_marker);
     EXPECT_FALSE(read({"OFFHEAP_MARK=0"}).emit_start_marker);
 }
