@@ -3,7 +3,7 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { TestContext } from 'vitest';
 import { workerPath } from '../../src/symbolize/lines/worker-path.js';
-import { LIBUCP } from './paths.js';
+import { LIBUCP, PY_SPY } from './paths.js';
 
 /** Whether an executable of this name is on the PATH. */
 export function hasTool(name: string): boolean {
@@ -65,6 +65,9 @@ function starts(tool: string, ...args: string[]): boolean {
   }
 }
 
+/** A hardened kernel allows it of one's own descendants only. */
+const mayReadOtherProcesses = () => starts('head', '-c', '0', `/proc/${process.pid}/mem`);
+
 const NEEDS = {
   libbacktrace: {
     present: () => workerPath() !== null,
@@ -78,6 +81,11 @@ const NEEDS = {
   rust: { present: () => starts('rustc', '--version'), install: 'apt-get install rustc' },
   java: { present: () => starts('javac', '-version'), install: 'apt-get install openjdk-17-jdk-headless' },
   python: { present: () => starts('python3', '--version'), install: 'apt-get install python3' },
+  pySpy: {
+    present: () => starts(PY_SPY, '--version') && mayReadOtherProcesses(),
+    install:
+      'python3 -m pip install --target build/py-spy -r test/support/requirements.txt, and permission to read other processes',
+  },
   numpy: {
     present: () => starts(DEBIAN_PYTHON, '-c', 'import numpy'),
     install: 'apt-get install python3-numpy',

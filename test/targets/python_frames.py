@@ -2,6 +2,7 @@
 #
 # Prints "SCENARIO SIZE [[function, file, line], …]" for each, leaf first, as the interpreter itself sees its frames;
 # then READY, and at the end, from inside atexit, once more. Reads a line from stdin in between.
+import asyncio
 import atexit
 import json
 import mmap
@@ -113,6 +114,16 @@ async def asynchronous():
         pass
 
 
+async def awaits(scenario):
+    await asyncio.sleep(0)
+    grab(scenario)
+
+
+async def with_task():
+    await awaits("asyncio")
+    await asyncio.gather(asyncio.sleep(0), asyncio.create_task(awaits("asyncio task")))
+
+
 # ---- exceptions ----
 
 class Dying:
@@ -210,6 +221,7 @@ def everything():
     next(filter(None, [sum(inner_generator("sum"))]))
     run(deeper())
     run(asynchronous())
+    asyncio.run(with_task())
     handles()
     executes()
     imports()
