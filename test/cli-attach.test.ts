@@ -16,7 +16,7 @@ import {
   snapshotOf,
   startOffheap,
 } from './support/offheap.js';
-import { ROOT } from './support/paths.js';
+import { ROOT, TARGET_SOURCES } from './support/paths.js';
 import { finish } from './support/running.js';
 import { shapeProblems } from './support/snapshot-shape.js';
 
@@ -155,6 +155,32 @@ describe.each(Object.keys(situations))('%s', (situation) => {
     await tmux.shows(/holder +program.*\+16\.8 MB/);
     await tmux.press('q');
     await tmux.shows(/before\n.*after 0/);
+  });
+
+  test('top names lines of source, in tables and on a terminal', async (context) => {
+    needs(context, 'libbacktrace', 'tmux');
+    const { dir, pid } = await holding();
+    const source = readFileSync(join(TARGET_SOURCES, 'holder.c'), 'utf8').split('\n');
+    const lineOf = (code: string) => 1 + source.findIndex((line) => line.includes(code));
+    const stack = new RegExp(
+      [
+        'mmap \\(libc\\.so\\.6.*\\)',
+        `map \\(holder, holder\\.c:${lineOf('= mmap(NULL')}\\)`,
+        `hold_block \\(holder, holder\\.c:${lineOf('memset(map(bytes)')}\\)`,
+        `main \\(holder, holder\\.c:${lineOf('hold_block((size_t)number)')}\\)`,
+      ]
+        .map((frame) => `^ {4}${frame}$`)
+        .join('\\n'),
+      'm',
+    );
+    const tables = startOffheap(['top', pid, '--interval', '100', '--dir', dir]);
+    await expect.poll(() => tables.stdout, { timeout: 15_000 }).toMatch(stack);
+    tables.kill('SIGTERM');
+    await tables.ended;
+    const tmux = await Tmux.start(
+      `${process.execPath} bin/offheap.mjs top ${pid} --interval 100 --dir ${dir}`,
+    );
+    await tmux.shows(stack);
   });
 });
 
