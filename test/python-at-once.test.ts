@@ -1,10 +1,10 @@
 // Python's frames in stacks, against what py-spy reads of the same threads at the same moment.
 import { execFileSync } from 'node:child_process';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { attach } from '../src/session/attach.js';
 import { needs } from './support/needs.js';
-import { channelFolder, preloaded } from './support/offheap.js';
+import { channelFolder, preloaded, scratchFolder } from './support/offheap.js';
 import { PY_SPY, TARGET_SOURCES } from './support/paths.js';
 import { type Python, pythons } from './support/pythons.js';
 import { Running } from './support/running.js';
@@ -55,14 +55,21 @@ async function standing({ command, args, env }: Python, dir: string) {
 
 const lastPart = (name: string) => name.slice(name.lastIndexOf('.') + 1);
 
-/** py-spy looks into the program's file, which is the loader where that is started by name. */
-const seen = pythons().filter(({ command }) => !basename(command).startsWith('ld-linux'));
+/** py-spy looks into the program's file: the interpreter's own, and not the loader's that it is started by. */
+function asProgram(python: Python): Python {
+  const { command: loader, args, env } = python;
+  if (!basename(loader).startsWith('ld-linux')) return python;
+  const [, libraries, , path, , ...options] = args;
+  const command = join(scratchFolder(), basename(path!));
+  execFileSync('patchelf', ['--set-interpreter', loader, '--output', command, path!]);
+  return { ...python, command, args: options, env: { ...env, LD_LIBRARY_PATH: libraries! } };
+}
 
-describe.each(seen)('$name', (python) => {
+describe.each(pythons())('$name', (python) => {
   test('functions, files and lines are those that py-spy names', async (context) => {
-    needs(context, 'pySpy');
+    needs(context, 'pySpy', 'patchelf');
     const dir = channelFolder();
-    const { pid, threads } = await standing(python, dir);
+    const { pid, threads } = await standing(asProgram(python), dir);
     const session = await attach(pid, { dir });
     onTestFinished(() => session.close());
     const { mappings, stacks } = session.snapshot();

@@ -74,6 +74,7 @@ const NEEDS = {
     install: 'apt-get install libgcc-12-dev, or the like of your compiler, and npm run build',
   },
   dwz: { present: () => hasTool('dwz'), install: 'apt-get install dwz' },
+  patchelf: { present: () => hasTool('patchelf'), install: 'apt-get install patchelf' },
   llvmSymbolizer: { present: () => hasTool('llvm-symbolizer'), install: 'apt-get install llvm' },
   strace: { present: straceWorks, install: 'apt-get install strace, and permission to trace' },
   namespaces: { present: namespacesWork, install: 'permission for unshare --mount' },
