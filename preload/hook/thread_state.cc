@@ -60,29 +60,31 @@ ThreadState* take_free() {
     return nullptr;
 }
 
-bool add_slab(OwnMapping* fresh) {
-    const uint32_t slab = __atomic_load_n(&slab_count, __ATOMIC_RELAXED);
-    if (slab >= kMaxSlabs) return false;
+// Maps a slab, keeps its first state and gives the others to whoever comes; nullptr when there is no memory.
+ThreadState* add_slab(OwnMapping* fresh) {
+    // Only where to begin: threads that add at once may leave it behind.
+    uint32_t slab = __atomic_load_n(&slab_count, __ATOMIC_RELAXED);
+    if (slab >= kMaxSlabs) return nullptr;
     constexpr uint64_t bytes = kSlabStates * sizeof(ThreadState);
     const long address =
         raw_syscall(kSysMmap, 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (is_error(address)) return false;
-    uint32_t expected = slab;
+    if (is_error(address)) return nullptr;
     auto* states = reinterpret_cast<ThreadState*>(address);
-    // Two threads may add at once: the slot decides, and the loser's slab is unmapped unseen.
+    // A slab that another thread has put there meanwhile stays. Ours goes behind it: unmapped again, it would
+    // be a call of the process that nobody is told of.
     ThreadState* empty = nullptr;
-    if (!__atomic_compare_exchange_n(&slabs[slab], &empty, states, false, __ATOMIC_RELEASE,
-                                     __ATOMIC_RELAXED)) {
+    while (!__atomic_compare_exchange_n(&slabs[slab], &empty, states, false, __ATOMIC_RELEASE,
+                                        __ATOMIC_RELAXED)) {
+        empty = nullptr;
+        if (++slab < kMaxSlabs) continue;
         raw_syscall(kSysMunmap, address, bytes);
-        return true;
+        return nullptr;
     }
-    __atomic_compare_exchange_n(&slab_count, &expected, slab + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-    for (uint32_t i = 0; i < kSlabStates; ++i) {
-        states[i].index = slab * kSlabStates + i;
-        give_back(&states[i]);
-    }
+    __atomic_store_n(&slab_count, slab + 1, __ATOMIC_RELAXED);
+    for (uint32_t i = 0; i < kSlabStates; ++i) states[i].index = slab * kSlabStates + i;
+    for (uint32_t i = 1; i < kSlabStates; ++i) give_back(&states[i]);
     *fresh = {static_cast<uint64_t>(address), bytes};
-    return true;
+    return states;
 }
 
 void on_thread_end(void* value) {
@@ -100,8 +102,7 @@ long set_key(const void*, const void* state) { return pthread_setspecific(key, s
 
 ThreadState* acquire(OwnMapping* fresh) {
     ThreadState* state = take_free();
-    // A racing thread may take all of a new slab: bounded tries, then this call goes without a state.
-    for (int attempt = 0; state == nullptr && attempt < 3 && add_slab(fresh); ++attempt) state = take_free();
+    if (state == nullptr) state = add_slab(fresh);
     if (state == nullptr) return nullptr;
     state->heap = {};
     state->heap_control = 0;

@@ -54,6 +54,45 @@ TEST(ThreadStates, are_one_for_each_of_many_threads) {
     EXPECT_EQ(states.size(), size_t{kThreads});
 }
 
+TEST(ThreadStates, are_there_for_a_crowd_that_comes_at_once) {
+    start_once();
+    constexpr int kThreads = 400;  // some slabs full
+    std::atomic<bool> go = false;
+    std::atomic<int> waiting = 0;
+    std::atomic<bool> leave = false;
+    std::mutex mutex;
+    std::set<ThreadState*> states;
+    std::vector<OwnMapping> told;
+    std::vector<std::thread> threads;
+    for (int i = 0; i < kThreads; ++i) {
+        threads.emplace_back([&] {
+            while (!go) std::this_thread::yield();
+            OwnMapping fresh = {};
+            ThreadState* state = thread_state(&fresh);
+            {
+                const std::lock_guard lock(mutex);
+                states.insert(state);
+                if (fresh.bytes != 0) told.push_back(fresh);
+            }
+            ++waiting;
+            while (!leave) std::this_thread::yield();
+        });
+    }
+    go = true;
+    while (waiting < kThreads) std::this_thread::yield();
+    leave = true;
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(states.size(), size_t{kThreads});
+    EXPECT_EQ(states.count(nullptr), 0u);
+    std::set<uint32_t> indices;
+    for (const ThreadState* state : states) indices.insert(state->index);
+    EXPECT_EQ(indices.size(), size_t{kThreads});
+    // No slab is mapped that is not used: each that was told of holds the first state of its own.
+    for (const OwnMapping& mapping : told) {
+        EXPECT_EQ(states.count(reinterpret_cast<ThreadState*>(mapping.address)), 1u);
+    }
+}
+
 TEST(ThreadStates, are_used_again) {
     start_once();
     std::mutex mutex;
