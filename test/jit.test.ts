@@ -8,7 +8,7 @@ import type { Session } from '../src/session/session.js';
 import { buildC, buildJava } from './support/build.js';
 import { needs } from './support/needs.js';
 import { channelFolder, preloaded, scratchFolder } from './support/offheap.js';
-import { TARGET_SOURCES } from './support/paths.js';
+import { ROOT, TARGET_SOURCES } from './support/paths.js';
 import { pythons } from './support/pythons.js';
 import { Running } from './support/running.js';
 
@@ -252,9 +252,11 @@ test('each process has a perf map of its own', async () => {
 
 test('the perf map of a process in a mount namespace of its own is looked for there', async (context) => {
   needs(context, 'namespaces');
-  const shell = 'mount -t tmpfs none /tmp && exec "$0"';
+  // What is built here may lie below /tmp, too.
+  const shell =
+    'mount --bind "$1" /mnt && mount -t tmpfs none /tmp && mkdir -p "$1" && mount --move /mnt "$1" && exec "$0"';
   const asRoot = process.getuid?.() === 0 ? [] : ['--map-root-user'];
-  const command = ['--mount', ...asRoot, 'sh', '-c', shell, buildC('jit_code')];
+  const command = ['--mount', ...asRoot, 'sh', '-c', shell, buildC('jit_code'), ROOT];
   const { tell, map } = await smallEngine(['unshare', ...command]);
   await tell('tell 0 8 JS:*inside app.js:1:1');
   const mapped = await map();

@@ -41,13 +41,14 @@ uint64_t* mapped_slots() {
     const long address = raw_syscall(kSysMmap, 0, kBytes, PROT_READ | PROT_WRITE,
                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (is_error(address)) return nullptr;
-    if (!__atomic_compare_exchange_n(&slots, &mapped, reinterpret_cast<uint64_t*>(address), /*weak=*/false,
-                                     __ATOMIC_RELEASE, __ATOMIC_ACQUIRE)) {  // [mapped]
-        raw_syscall(kSysMunmap, address, kBytes);
-        return mapped;
-    }
+    // Where another thread was faster, ours stays as it is, told and untouched: unmapped again, it would be a
+    // call of the process that nobody is told of.
     if (own_mapping_listener != nullptr) own_mapping_listener(static_cast<uint64_t>(address), kBytes);
-    return reinterpret_cast<uint64_t*>(address);
+    auto* const ours = reinterpret_cast<uint64_t*>(address);
+    return __atomic_compare_exchange_n(&slots, &mapped, ours, /*weak=*/false, __ATOMIC_RELEASE,
+                                       __ATOMIC_ACQUIRE)  // [mapped]
+               ? ours
+               : mapped;
 }
 
 // The slots of one table that may hold an address, one after the other.
@@ -109,6 +110,8 @@ void count_down(uint8_t& count) {
 }
 
 }  // namespace
+
+void map_sampled_set() { mapped_slots(); }
 
 bool add_sampled(uint64_t address) {
     uint64_t* mapped = mapped_slots();
