@@ -65,6 +65,7 @@ PythonStack* python_stack_of(ThreadState* state, uint32_t generation) {
     }
     if (__builtin_expect(python->generation != generation, 0)) {
         python->known = 0;
+        python->recurring.forget();
         python->joint.native = 0;
         python->node = 0;
         python->generation = generation;
@@ -83,6 +84,14 @@ bool capture_frames(PythonStack& python, uint64_t thread) {
         end = python.frames.capture(thread, python.known_code, number_code);
     } while (end == FrameEnd::capacity && grow(python));
     return end == FrameEnd::root;
+}
+
+// Whether the address lies in this native frame.
+bool lies_in(uint64_t address, const unwind::RememberedStack& stack, uint32_t native) {
+    const unwind::RememberedFrame* const natives = stack.frames();
+    const uint64_t low = natives[native].rsp;
+    const uint64_t high = native == 0 ? low + kMostEvaluatorBytes : natives[native - 1].rsp;
+    return address >= low && address < high;
 }
 
 // Puts the two together.
@@ -172,12 +181,7 @@ class Merge {
     }
 
     // Whether the next frames' call of the evaluator is this native frame.
-    bool is_within(uint32_t native) const {
-        const unwind::RememberedFrame* const natives = native_.frames();
-        const uint64_t low = natives[native].rsp;
-        const uint64_t high = native == 0 ? low + kMostEvaluatorBytes : natives[native - 1].rsp;
-        return frames_[next_].entry >= low && frames_[next_].entry < high;
-    }
+    bool is_within(uint32_t native) const { return lies_in(frames_[next_].entry, native_, native); }
 
     static bool is_evaluator(uint64_t frame) {
         const python::Interpreter& interpreter = python::interpreter;
@@ -203,7 +207,7 @@ class Merge {
 };
 
 // The node of the merged stack.
-uint32_t intern(PythonStack& python, Merge& merge, uint32_t native, uint32_t generation) {
+record::InternedStack intern(PythonStack& python, Merge& merge, uint32_t native, uint32_t generation) {
     record::StackNodes nodes{python.nodes, 1, merge.unchanged()};
     const auto intern_so_far = [&] {
         const record::StackFrames frames{python.keys, 1, merge.count()};
@@ -213,15 +217,33 @@ uint32_t intern(PythonStack& python, Merge& merge, uint32_t native, uint32_t gen
         return interned;
     };
     const record::InternedStack youngest = intern_so_far();
-    if (youngest.cut || !merge.has_natives()) return youngest.node;
+    if (youngest.cut || !merge.has_natives()) return youngest;
     const uint64_t hash = (uint64_t{youngest.node} << 32 | native) * 0x9e3779b97f4a7c15ULL;
     PythonStack::Ending& ending = python.endings[hash >> 54];
     static_assert(PythonStack::kEndings == 1u << (64 - 54));
-    if (native != 0 && ending.python == youngest.node && ending.native == native) return ending.node;
+    if (native != 0 && ending.python == youngest.node && ending.native == native) return {ending.node, false};
     merge.put_natives();
     const record::InternedStack whole = intern_so_far();
     if (!whole.cut) ending = {youngest.node, native, whole.node};
-    return whole.node;
+    return whole;
+}
+
+// The node that the thread had when it was in these frames on this native stack, 0 where it was not of late.
+// Which native frames run which Python frames is proven too.
+uint32_t recurring_node(const PythonStack& python, const unwind::RememberedStack& stack, uint64_t thread,
+                        uint32_t native) {
+    return python.recurring.find(thread, native, [&](uint64_t entry, const python::EvaluatorCall& call) {
+        return call.native < stack.count() && stack.frames()[call.native].label == call.label &&
+               lies_in(entry, stack, call.native);
+    });
+}
+
+void keep_node(PythonStack& python, const unwind::RememberedStack& stack, uint32_t native, uint32_t node) {
+    uint32_t next = 0;
+    python.recurring.keep(python.frames, native, node, [&](uint64_t entry) -> python::EvaluatorCall {
+        while (next + 1 < stack.count() && !lies_in(entry, stack, next)) ++next;
+        return {next, stack.frames()[next].label};
+    });
 }
 
 }  // namespace
@@ -233,10 +255,15 @@ __attribute__((noinline)) uint32_t with_python_frames(ThreadState* state, uint32
     PythonStack* const found = python_stack_of(state, generation);
     if (found == nullptr) return native;
     PythonStack& python = *found;
+    const unwind::RememberedStack& stack = *state->last;
+    const bool is_labelled = native != 0 && stack.label() == native;
+    if (is_labelled) {
+        const uint32_t node = recurring_node(python, stack, thread, native);
+        if (__builtin_expect(node != 0, 1)) return node;
+    }
     const bool is_whole = capture_frames(python, thread);
     if (python.frames.count() == 0 && is_whole) return native;
 
-    const unwind::RememberedStack& stack = *state->last;
     const uint64_t leaf_rsp = stack.count() > 0 ? stack.frames()[stack.count() - 1].rsp : 0;
     const uint32_t count = python.frames.count();
     const bool is_repeated = python.frames.unchanged() == count && python.frame_count == count &&
@@ -252,7 +279,10 @@ __attribute__((noinline)) uint32_t with_python_frames(ThreadState* state, uint32
     if ((!is_placed && stack.stop() == unwind::Stop::end_of_stack) || !is_whole) {
         __atomic_fetch_add(&process.channel.header()->python_stacks_cut, 1, __ATOMIC_RELAXED);
     }
-    python.node = intern(python, merge, native, generation);
+    const record::InternedStack interned = intern(python, merge, native, generation);
+    if (is_labelled && is_placed && is_whole && !interned.cut)
+        keep_node(python, stack, native, interned.node);
+    python.node = interned.node;
     python.native = native;
     python.frame_count = python.frames.count();
     python.leaf_rsp = leaf_rsp;

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "preload/python/code.h"
+#include "preload/python/recurring_frames.h"
 #include "preload/python/remembered_frames.h"
 
 namespace offheap::hook {
@@ -17,6 +18,7 @@ struct PythonStack {
     uint32_t generation;  // the nodes are below this one's root
     python::KnownCode known_code;
     python::RememberedFrames frames;
+    python::RecurringFrames recurring;
     // Native and Python frames as one stack, root first, as it was interned last, and its nodes.
     uint64_t* keys;
     uint32_t* nodes;
@@ -47,6 +49,7 @@ struct PythonStack {
 
     void forget() {
         frames.forget();
+        recurring.forget();
         known = 0;
         joint.native = 0;
         node = 0;

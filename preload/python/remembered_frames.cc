@@ -1,6 +1,7 @@
 #include "preload/python/remembered_frames.h"
 
 #include "preload/python/interpreter.h"
+#include "preload/python/known_links.h"
 #include "preload/python/readable_pages.h"
 #include "preload/unwind/stack_memory.h"
 
@@ -12,8 +13,6 @@ namespace {
 
 // So many of the youngest frames are looked through for the one that the thread is in.
 constexpr uint32_t kMostReturns = 8;
-
-uint8_t load_byte(uint64_t address) { return *reinterpret_cast<const volatile uint8_t*>(address); }
 
 // Where the link behind a frame leads, past the call of the evaluator that runs it.
 uint64_t behind(const Frame& frame) {
@@ -47,21 +46,16 @@ FrameEnd RememberedFrames::capture(uint64_t state, KnownCode& known_code, Number
 bool RememberedFrames::follow(uint64_t state, KnownCode& known_code, NumberCode number_code) {
     const Structures& structures = interpreter.structures;
     if (count_ == 0 || epoch_ != readable_pages.epoch()) return false;
-    uint64_t cframe = structures.thread_cframe != 0 ? load(state + structures.thread_cframe) : 0;
-    uint64_t address = 0;
-    if (structures.thread_frame != 0) {
-        address = load(state + structures.thread_frame);
-    } else if (cframe % 8 == 0 && readable_pages.contains(cframe, structures.cframe_frame + 8u)) {
-        address = load(cframe + structures.cframe_frame);
-    }
+    KnownLinks links(state);
     uint32_t count = count_;
     const uint32_t least = count > kMostReturns ? count - kMostReturns : 0;
-    while (count > least && frames_[count - 1].address != address) --count;
+    while (count > least && frames_[count - 1].address != links.frame()) --count;
     if (count == least) return false;
 
     for (uint32_t i = count; i-- > 0;) {
         Frame& frame = frames_[i];
-        if (frame.address != address) return false;
+        const uint64_t address = frame.address;
+        if (links.frame() != address) return false;
         const uint64_t code = load(address + structures.frame_code) & ~uint64_t{7};
         if (code != frame.code || !(identity_again(code, identities_[i]) == identities_[i])) return false;
         const uint64_t instruction = instruction_at(address);
@@ -70,30 +64,9 @@ bool RememberedFrames::follow(uint64_t state, KnownCode& known_code, NumberCode 
             keys_[i] = known_code.key_of(address, code, identities_[i], instruction, number_code);
             unchanged_ = i;
         }
-        address = load(address + structures.frame_previous);
-        switch (structures.chain) {
-            case Chain::frame_objects:
-                break;
-            case Chain::entry_frames:
-                if (frame.entry == 0) break;
-                if (address != frame.entry) return false;
-                address = load(address + structures.frame_previous);
-                break;
-            case Chain::entry_flags:
-                if (load_byte(frame.address + structures.frame_owner) == 0) {
-                    if (frame.entry != 0) return false;
-                    break;
-                }
-                [[fallthrough]];
-            case Chain::framed_objects:
-                if (cframe != frame.entry) return false;
-                cframe = load(cframe + structures.cframe_previous);
-                break;
-        }
+        if (!links.follow(frame)) return false;
     }
-    // Python 3.14 has a last link that leads to no function.
-    if (address != 0 && (address != behind_root_ || load(address + structures.frame_previous) != 0))
-        return false;
+    if (!links.is_at_end(behind_root_)) return false;
     if (count < unchanged_) unchanged_ = count;
     count_ = count;
     return true;

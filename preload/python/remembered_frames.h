@@ -29,6 +29,11 @@ class RememberedFrames {
     uint32_t count() const { return count_; }
     uint32_t unchanged() const { return unchanged_; }  // of the oldest: those of the capture before
 
+    const CodeIdentity* identities() const { return identities_; }  // of their code
+    // Of a whole chain: when all of it was readable, and where its last link led.
+    uint32_t epoch() const { return epoch_; }
+    uint64_t behind_root() const { return behind_root_; }
+
     uint32_t capacity() const { return capacity_; }
 
   private:

@@ -66,6 +66,9 @@ def walk(depth):
                 pass
         elif kind == 2:
             by_exec(depth - 1)
+        elif kind == 3:
+            # From here or from there: all younger frames are alike.
+            walk(depth - 1)
         else:
             walk(depth - 1)
 
