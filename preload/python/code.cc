@@ -33,7 +33,7 @@ constexpr uint64_t kFactors[] = {
     0xd6e8feb86659fd93ULL, 0xa0761d6478bd642fULL,
 };
 
-uint64_t parts_of(uint64_t code) {
+__attribute__((always_inline)) inline uint64_t parts_of(uint64_t code) {
     const Structures& structures = interpreter.structures;
     const uint64_t sum = load(code + structures.code_file) * kFactors[0] +
                          load(code + structures.code_name) * kFactors[1] +
@@ -42,7 +42,7 @@ uint64_t parts_of(uint64_t code) {
 }
 
 // The hashes of the names; of the table its size, its first word, one in the middle and the last.
-uint64_t contents_of(uint64_t code) {
+__attribute__((always_inline)) inline uint64_t contents_of(uint64_t code) {
     const Structures& structures = interpreter.structures;
     const uint64_t table = load(code + structures.code_lines);
     const uint64_t data = table + structures.bytes_data;
@@ -102,11 +102,11 @@ CodeIdentity identity_of(uint64_t code) {
     return {parts_of(code), are_contents_readable(code) ? contents_of(code) : 0};
 }
 
-CodeIdentity identity_again(uint64_t code, const CodeIdentity& before) {
+bool is_still(uint64_t code, const CodeIdentity& identity) {
     const uint32_t version = number_of(code);
-    if (__builtin_expect(version != 0, 1)) return {version, 0};
-    const uint64_t parts = parts_of(code);
-    return {parts, parts == before.parts && before.contents != 0 ? contents_of(code) : 0};
+    if (version != 0) return version == identity.parts;
+    return parts_of(code) == identity.parts &&
+           (identity.contents == 0 || contents_of(code) == identity.contents);
 }
 
 uint64_t KnownCode::key_of(uint64_t frame, uint64_t code, const CodeIdentity& identity, uint64_t instruction,

@@ -31,9 +31,8 @@ struct CodeIdentity {
 // The code object must be readable.
 CodeIdentity identity_of(uint64_t code);
 
-// The same, faster, of a code object that had this identity before, while readable_pages' epoch was the same;
-// another one if it has not.
-CodeIdentity identity_again(uint64_t code, const CodeIdentity& before);
+// Whether it is the same for a code object that had it before, while readable_pages' epoch was the same.
+bool is_still(uint64_t code, const CodeIdentity& identity);
 
 // What a thread knows of the code that it has run of late.
 class KnownCode {

@@ -42,7 +42,7 @@ class RecurringFrames {
             if (links.frame() != frame.address) return 0;
             const uint64_t code = unwind::load(frame.address + structures.frame_code) & ~uint64_t{7};
             if (code != frame.code || instruction_at(frame.address) != frame.instruction ||
-                !(identity_again(code, known->identity) == known->identity) ||
+                !is_still(code, known->identity) ||
                 (frame.entry > kEntryUnplaced && !is_at(frame.entry, known->call)) || !links.follow(frame)) {
                 return 0;
             }

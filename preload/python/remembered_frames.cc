@@ -57,7 +57,7 @@ bool RememberedFrames::follow(uint64_t state, KnownCode& known_code, NumberCode 
         const uint64_t address = frame.address;
         if (links.frame() != address) return false;
         const uint64_t code = load(address + structures.frame_code) & ~uint64_t{7};
-        if (code != frame.code || !(identity_again(code, identities_[i]) == identities_[i])) return false;
+        if (code != frame.code || !is_still(code, identities_[i])) return false;
         const uint64_t instruction = instruction_at(address);
         if (instruction != frame.instruction) {
             frame.instruction = instruction;
