@@ -27,6 +27,8 @@
         "native/addon/layout_data.cc",
         "native/addon/memory_arguments.cc",
         "native/addon/memory_map.cc",
+        "native/addon/perf_witness.cc",
+        "native/addon/perf_witness_object.cc",
         "native/addon/plt_stubs.cc",
         "native/addon/python_arenas.cc",
         "native/addon/python_arenas_object.cc",

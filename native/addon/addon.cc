@@ -1,5 +1,5 @@
-// What `require('offheap.node')` gives: layout(), Channel, Heap, residency(), pageBytes(), mappings(),
-// glibcHeaps(), pythonArenas(), functionIndex(), clock().
+// What `require('offheap.node')` gives: layout(), Channel, Heap, PerfWitness, residency(), pageBytes(),
+// mappings(), glibcHeaps(), pythonArenas(), functionIndex(), clock().
 #include <napi.h>
 
 #include "native/addon/channel_object.h"
@@ -9,6 +9,7 @@
 #include "native/addon/heap_object.h"
 #include "native/addon/kernel_view.h"
 #include "native/addon/layout_data.h"
+#include "native/addon/perf_witness_object.h"
 #include "native/addon/python_arenas_object.h"
 
 namespace offheap::addon {
@@ -28,6 +29,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
     exports.Set("layout", Napi::Function::New(env, layout_data, "layout"));
     exports.Set("Channel", ChannelObject::define(env));
     exports.Set("Heap", HeapObject::define(env));
+    exports.Set("PerfWitness", PerfWitnessObject::define(env));
     exports.Set("residency", Napi::Function::New(env, residency, "residency"));
     exports.Set("pageBytes", Napi::Function::New(env, page_bytes, "pageBytes"));
     exports.Set("mappings", Napi::Function::New(env, mappings, "mappings"));

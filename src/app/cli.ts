@@ -84,6 +84,10 @@ export function program(): Command {
       '--oracle',
       'compare with the kernel’s own count of memory calls at the end (root, bpftrace, tracefs)',
     )
+    .option(
+      '--witness',
+      'compare with the kernel’s perf records of mappings all the time; costs COMMAND 0.3 µs each',
+    )
     .option('--interval <ms>', 'how often resident bytes and growth are sampled', positive, 1000)
     .option('--quiet', 'no report on stderr')
     .action(async (command: string, args: string[], options: RunOptions) => {

@@ -23,6 +23,7 @@ export interface RunOptions extends FrameOptions {
   sampleBytes: number;
   label?: boolean;
   oracle?: boolean;
+  witness?: boolean;
   interval: number;
   snapshot?: string;
   flamegraph?: string;
@@ -42,6 +43,7 @@ export async function run(command: string, args: string[], options: RunOptions):
       sampleBytes: options.sampleBytes,
       label: options.label ?? false,
       oracle: options.oracle ?? false,
+      witness: options.witness ?? false,
       intervalMs: options.interval,
       quiet: options.quiet ?? false,
       ...(options.dir === undefined ? {} : { dir: options.dir }),

@@ -110,6 +110,11 @@ export class MappingLedger {
     }
   }
 
+  /** The program break as the last call left it; -1 while unknown. */
+  get breakAddress(): number {
+    return this.#break;
+  }
+
   /** Live ranges by address, those of files included. What happens to the ledger meanwhile is not seen. */
   ranges(): IterableIterator<LiveRange> {
     return this.rangesIn(0, Number.POSITIVE_INFINITY);

@@ -40,6 +40,7 @@ export function sampleSnapshot(chunks = 381): Snapshot {
       sitesPatched: 12,
       sitesOverwritten: 0,
       unexplainedBytes: 0,
+      kernelMappings: null,
       gaps: [],
       observerEffects: [],
       hookers: [],

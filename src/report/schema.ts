@@ -119,6 +119,19 @@ export interface SnapshotHooker {
   heard: number;
 }
 
+/**
+ * How many mappings were made since the kernel was asked, less those in areas whose protection was changed about then:
+ * its records don't tell the two apart.
+ */
+export interface KernelMappings {
+  counted: number;
+  recorded: number;
+  /** The kernel's records that it told to be lost: so many may be missing in `counted`. */
+  lost: number;
+  /** Records that could not be compared: too many in one go, or calls were dropped or lost meanwhile. */
+  notCompared: number;
+}
+
 export interface Completeness {
   mappingEvents: number;
   mappingEventsLost: number;
@@ -130,6 +143,8 @@ export interface Completeness {
   unexplainedBytes: number;
   /** What the kernel has and nobody was seen to map, each with its likely cause: a line. */
   gaps: string[];
+  /** The kernel's perf records of mappings against what was recorded; null where it was not asked, or refused. */
+  kernelMappings: KernelMappings | null;
   /** What in the target goes otherwise because of offheap: a line each. */
   observerEffects: string[];
   /** Who else hooks the target's memory functions, and that they hear what is called. */

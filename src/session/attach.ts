@@ -12,6 +12,8 @@ export interface AttachOptions {
   dir?: string;
   /** How often growth is sampled, in milliseconds. */
   intervalMs?: number;
+  /** Holds what is recorded against the kernel's perf records of what is mapped, all the time; the process pays for them. */
+  witness?: boolean;
   /** Share of this process's time that may go into accounts for histories and verdicts; 0.04 at first, then 0.002. */
   accountTimeShare?: number;
 }
@@ -37,7 +39,10 @@ export async function attach(pid: number, options: AttachOptions = {}): Promise<
     );
   }
   if (entry.error !== null) throw entry.error;
-  const watched = new WatchedProcess(new ProcessFacts(pid, false, entry.command), options);
+  const watched = new WatchedProcess(new ProcessFacts(pid, false, entry.command), {
+    ...options,
+    hasWitness: options.witness ?? false,
+  });
   const family = new Family(directory, { followChildren: false });
   try {
     watched.follow(entry.path);

@@ -32,6 +32,8 @@ export interface FamilyOptions {
   intervalMs?: number;
   /** Counts the calls of each operation. */
   countsCalls?: boolean;
+  /** Asks the kernel too how often members map memory. */
+  hasWitness?: boolean;
 }
 
 /**
@@ -70,6 +72,7 @@ export class Family {
       symbolizer: this.#symbolizer,
       lines: this.#lines,
       countsCalls: this.#options.countsCalls ?? false,
+      hasWitness: this.#options.hasWitness ?? false,
       recordingOf: (channelId) => this.#recordings.get(channelId),
       goesOn: () => this.#goingOn(new Set([facts.pid])).size > 0,
       ...(this.#options.intervalMs === undefined ? {} : { intervalMs: this.#options.intervalMs }),

@@ -20,6 +20,8 @@ export interface LaunchOptions {
   label?: boolean;
   /** Holds what is recorded of the command against the kernel's own count of its calls; for the superuser. */
   oracle?: boolean;
+  /** Holds what is recorded against the kernel's perf records of what is mapped, all the time; the command pays for them. */
+  witness?: boolean;
   /** Where channels lie; they stay there afterwards. By default they lie in a folder of this user and are removed. */
   dir?: string;
   /** How often growth is sampled, in milliseconds. */
@@ -61,6 +63,7 @@ export async function launch(
   const family = new Family(directory, {
     followChildren: options.followChildren ?? true,
     countsCalls: oracle !== undefined,
+    hasWitness: options.witness ?? false,
     removeChannels: options.dir === undefined,
     onChild: (child) => {
       // Who still awaits this function can't listen yet: of what is there at once they are told right after.

@@ -64,6 +64,7 @@ export class Programs {
     if (recording === undefined || recording.drain.ended) return 0;
     const { events, lost } = recording.drain.poll(recording);
     if (lost > 0) this.options.onGap(`${lost} events were lost`);
+    recording.witness?.listen();
     if (events === 0) recording.catchUp();
     if (recording.outOfStep && this.facts.isRunning()) bringInStep(recording, this.facts.pid);
     return events;

@@ -12,6 +12,7 @@ import type { MappingEvent } from '../wire/event.js';
 import type { ChannelHeader } from '../wire/header.js';
 import { CallCounts } from './call-counts.js';
 import { type Checkpoint, CheckpointFile } from './checkpoint-file.js';
+import { KernelWitness } from './kernel-witness.js';
 import { ModuleLog } from './module-log.js';
 import { NodeTimes } from './node-times.js';
 import { RecentCalls } from './recent-calls.js';
@@ -36,6 +37,8 @@ const CHECKPOINT_BURST_MS = 500;
 export interface RecordingOptions {
   /** Counts the calls of each operation. */
   countsCalls?: boolean;
+  /** Asks the kernel too how often memory is mapped; the target pays for it. */
+  hasWitness?: boolean;
   elfStore?: ElfStore;
   /** The recording of a channel in this collector, to find a forked child's parent. */
   recordingOf?: (channelId: string) => ProcessRecording | undefined;
@@ -49,6 +52,8 @@ export class ProcessRecording implements DrainHandler {
   readonly recentCalls = new RecentCalls();
   /** Where somebody asked for them. */
   readonly callCounts: CallCounts | undefined;
+  /** Where somebody asked for it. */
+  readonly witness: KernelWitness | undefined;
   readonly jit: JitCode;
   readonly nodeTimes = new NodeTimes();
   /** The recording that this one continues after a fork, for stacks from before it. */
@@ -77,6 +82,7 @@ export class ProcessRecording implements DrainHandler {
   constructor(path: string, options: RecordingOptions = {}) {
     this.drain = new Drain(path);
     this.callCounts = options.countsCalls === true ? new CallCounts() : undefined;
+    this.witness = options.hasWitness === true ? new KernelWitness(this.drain) : undefined;
     const header = this.drain.header;
     const { processId } = this.drain;
     this.modules = new ModuleTable(
@@ -154,6 +160,7 @@ export class ProcessRecording implements DrainHandler {
     if (this.#inherits) this.#dropLeftBehind(event);
     this.recentCalls.note(event);
     this.callCounts?.note(event);
+    this.witness?.note(event, this.#ledger.breakAddress);
     this.apply(event);
   }
 
@@ -191,6 +198,7 @@ export class ProcessRecording implements DrainHandler {
   /** Stops reading; what was not confirmed stays in the channel for the next collector. */
   close(): void {
     this.jit.close();
+    this.witness?.close();
     this.drain.close();
   }
 

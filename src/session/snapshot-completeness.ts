@@ -45,7 +45,8 @@ export function completenessOf({
     hookers: [...hookers],
     ...unnamed,
   };
-  if (recording === undefined) return { ...events, ...NOTHING_RECORDED, degraded: [...problems] };
+  if (recording === undefined)
+    return { ...events, ...NOTHING_RECORDED, kernelMappings: null, degraded: [...problems] };
   const { header, drain } = recording;
   const sites = drain.channel.sites();
   return {
@@ -53,12 +54,14 @@ export function completenessOf({
     // Positions count what was recorded, whoever took it in and whatever the target has cancelled since.
     mappingEvents: drain.position - drain.lost.uncommitted - drain.lost.overwritten,
     mappingEventsLost: Object.values(drain.lost).reduce((total, count) => total + count, 0),
+    kernelMappings: recording.witness?.figures ?? null,
     truncatedStacks: header.stacksTruncated,
     sitesPatched: sites.filter(({ state }) => state === 'patched').length,
     sitesOverwritten: overwrittenSites(drain.processId, sites).length,
     degraded: [
       ...problems,
       ...ledgerReasons(recording),
+      ...(recording.witness?.refusal === undefined ? [] : [recording.witness.refusal]),
       // Where all code has its name, it does not matter that a perf map makes no sense in places.
       ...(unnamed.unnamedFramesBy.generatedCode === undefined ? [] : recording.jit.problems),
       ...(heap === undefined ? [] : heapReasons(heap)),

@@ -192,6 +192,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     if (this.#ended !== undefined) return;
     this.#stopPolling();
     this.#programs.finish();
+    if (this.recording !== undefined) this.#hearWitness(this.recording, ended);
     this.#ended = ended;
     this.#timer.stop();
     this.announceEnd();
@@ -336,6 +337,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     if (program === undefined || this.#ended !== undefined) return;
     this.poll();
     this.#audit.check(program.recording);
+    this.#hearWitness(program.recording);
     if (performance.now() >= this.#canaryDueMs) this.#checkHooks(program.recording);
     program.recording.followJit();
     this.#residency.sample(program.recording.ledger);
@@ -389,7 +391,13 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
   }
 
   #gaps(): string[] {
-    return [...(this.#audit.gap === undefined ? [] : [this.#audit.gap.reason]), ...this.#otherGaps];
+    const found = [this.#audit.gap?.reason, this.recording?.witness?.gap];
+    return [...found.filter((reason) => reason !== undefined), ...this.#otherGaps];
+  }
+
+  #hearWitness(recording: ProcessRecording, ended?: Ended): void {
+    if (recording.witness?.look(recording, ended?.state) !== true) return;
+    this.emit('gap', { reason: recording.witness.gap!, bytes: 0 });
   }
 
   #checkHooks(recording: ProcessRecording): void {

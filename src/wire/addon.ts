@@ -75,6 +75,16 @@ export interface NativeHeap {
   close(): void;
 }
 
+/** A process's mappings as perf records tell them. */
+export interface NativeWitness {
+  /**
+   * `areas` are `[start, end, threadId, …]` of new mappings and of changed protections since the last time; `lost` counts from the
+   * start. Where the process was `replaced` by exec, areas may be the next program's.
+   */
+  read(): { areas: Float64Array; lost: number; replaced: boolean };
+  close(): void;
+}
+
 /** The clocks, read at once. */
 export interface ClockSample {
   monotonicNs: number;
@@ -138,6 +148,7 @@ interface Addon {
   layout(): Layout;
   Channel: new (path: string) => NativeChannel;
   Heap: new (path: string) => NativeHeap;
+  PerfWitness: new (pid: number) => NativeWitness;
   residency(pid: number, ranges: Float64Array, readEntries?: boolean): Float64Array;
   pageBytes(pid: number, ranges: Float64Array, readEntries?: boolean): SortedPages;
   mappings(pid: number): MappingColumns | null;
@@ -183,6 +194,11 @@ export function openNativeChannel(path: string): NativeChannel {
 
 export function openNativeHeap(path: string): NativeHeap {
   return native(() => new addon.Heap(path));
+}
+
+/** Listens to what the kernel tells of a process's mappings. Throws `WITNESS_REFUSED`. */
+export function openNativeWitness(pid: number): NativeWitness {
+  return native(() => new addon.PerfWitness(pid));
 }
 
 /** The functions of an ELF file sorted for look-ups, as bytes; src/symbolize/symbol-table.ts reads them. */

@@ -30,6 +30,7 @@ const oneOf =
     known.includes(value);
 const counts: Check = (value) =>
   typeof value === 'object' && value !== null && Object.values(value).every(count);
+const countsOrNull: Check = (value) => value === null || counts(value);
 
 const KIND = oneOf('library', 'allocator', 'stack', 'program', 'kernel', 'profiler', 'unexplained');
 
@@ -77,6 +78,7 @@ const SNAPSHOT: Shape = {
     sitesOverwritten: count,
     unexplainedBytes: count,
     gaps: [text],
+    kernelMappings: countsOrNull,
     observerEffects: [text],
     hookers: [{ hooker: text, operation: text, calls: count, heard: count }],
     unnamedFrames: count,
