@@ -34,6 +34,7 @@ constexpr uint64_t kFree = 1;
 constexpr uint8_t kSaturated = 255;
 
 uint64_t* slots;
+bool has_held;  // any address, ever
 
 uint64_t* mapped_slots() {
     uint64_t* mapped = __atomic_load_n(&slots, __ATOMIC_ACQUIRE);  // [mapped] partner: the exchange below
@@ -116,6 +117,7 @@ void map_sampled_set() { mapped_slots(); }
 bool add_sampled(uint64_t address) {
     uint64_t* mapped = mapped_slots();
     if (mapped == nullptr) return false;
+    __atomic_store_n(&has_held, true, __ATOMIC_RELAXED);
     uint8_t& count = filter_count(address);
     // There already: freed where nobody looked.
     if (__atomic_load_n(&count, __ATOMIC_RELAXED) != 0 && find(mapped, address) != nullptr) return true;
@@ -142,7 +144,7 @@ bool remove_sampled(uint64_t address) {
 
 void forget_sampled() {
     uint64_t* mapped = __atomic_load_n(&slots, __ATOMIC_ACQUIRE);  // [mapped]
-    if (mapped == nullptr) return;
+    if (mapped == nullptr || !__atomic_load_n(&has_held, __ATOMIC_RELAXED)) return;
     raw_syscall(kSysMadvise, as_argument(mapped), kBytes,
                 MADV_DONTNEED);  // private memory reads as zeros then
     for (uint8_t& count : sampled_filter) __atomic_store_n(&count, 0, __ATOMIC_RELAXED);

@@ -95,6 +95,7 @@ function ownPurposes(
     const args = text.split(', ').map(Number);
     if (name === 'madvise' && args[2] === MADV_POPULATE_WRITE) return 'reserveChannel';
     if (name === 'mmap' && ownMappings.has(`${Number(result)} ${args[1]}`)) return 'ownMemory';
+    if (name === 'madvise' && ownMappings.has(`${args[0]} ${args[1]}`)) return 'ownMemory';
     if (name === 'mmap' && scanned.length > 0 && isProbe(args)) return 'rewriteLibrary';
     if (name === 'mprotect' && (ownMappings.has(`${args[0]} ${args[1]}`) || covers(args, scanned)))
       return 'rewriteLibrary';
