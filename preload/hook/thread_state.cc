@@ -37,7 +37,10 @@ uint32_t slab_count;
 // self (ABA).
 uint64_t free_head;
 
-ThreadState* state_at(uint32_t index) { return &slabs[index / kSlabStates][index % kSlabStates]; }
+// Its slab is there: the index came by [state]. Others may be trying the slot at this moment, and fail.
+ThreadState* state_at(uint32_t index) {
+    return &__atomic_load_n(&slabs[index / kSlabStates], __ATOMIC_RELAXED)[index % kSlabStates];
+}
 
 void give_back(ThreadState* state) {
     uint64_t head = __atomic_load_n(&free_head, __ATOMIC_RELAXED);
