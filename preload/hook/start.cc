@@ -18,7 +18,6 @@
 #include "preload/hook/sites.h"
 #include "preload/hook/thread_state.h"
 #include "preload/record/emit.h"
-#include "preload/record/heap_sampled_set.h"
 #include "preload/runtime/raw_syscall.h"
 #include "preload/runtime/text.h"
 #include "preload/unwind/capture.h"
@@ -171,8 +170,6 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
     if (!unwind::has_table_lookup())
         degradations |= 1u << static_cast<unsigned>(wire::Degradation::kUnwindTableMissing);
     if (!start_recording(degradations)) return;
-    // Now, while there is one thread.
-    if (process.configuration.heap == HeapRecording::sampled) record::map_sampled_set();
     pthread_atfork(before_fork, after_fork_in_parent, nullptr);
     if (process.configuration.request_signal != 0) install_signal(process.configuration.request_signal);
     if (process.configuration.emit_start_marker) emit_start_marker();

@@ -112,8 +112,6 @@ void count_down(uint8_t& count) {
 
 }  // namespace
 
-void map_sampled_set() { mapped_slots(); }
-
 bool add_sampled(uint64_t address) {
     uint64_t* mapped = mapped_slots();
     if (mapped == nullptr) return false;

@@ -20,10 +20,6 @@ inline uint8_t& filter_count(uint64_t address) {
     return sampled_filter[hash_address(address) >> (64 - kFilterBits)];
 }
 
-// Takes the memory for the set, of which only what is used is touched. Otherwise the first sample does, and
-// threads that take their first at once map it more than once.
-void map_sampled_set();
-
 // False when there is no room: the block's release would not be told.
 bool add_sampled(uint64_t address);
 
