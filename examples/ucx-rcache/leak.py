@@ -20,6 +20,10 @@ UCP_MEM_MAP_PARAM_FIELD_LENGTH = 1 << 1
 
 BUFFER_BYTES = 16 << 20
 BLOCK_BYTES = 64 << 10
+# With its header an object of bytes stays below 512, from which on CPython asks malloc. An arena has 256 KiB up to
+# Python 3.9, then 1 MiB; it is unmapped when the last of its objects goes.
+SMALL_OBJECT_BYTES = 448
+ARENAS_BYTES = 4 << 20
 CYCLES_PER_CHECK = 100
 DEFAULT_LIBUCP = Path(__file__).resolve().parents[2] / "build" / "ucx" / "lib" / "libucp.so.0"
 
@@ -76,7 +80,7 @@ def churn_mmap() -> None:
 
 def churn_arenas() -> None:
     """Make and drop 4 MiB of small objects: CPython maps a few arenas for them and unmaps them again."""
-    objects = [bytes(480) for _ in range(8192)]
+    objects = [bytes(SMALL_OBJECT_BYTES) for _ in range(ARENAS_BYTES // SMALL_OBJECT_BYTES)]
     del objects
 
 

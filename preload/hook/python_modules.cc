@@ -5,6 +5,7 @@
 #include "preload/hook/process.h"
 #include "preload/python/interpreter.h"
 #include "preload/runtime/text.h"
+#include "preload/unwind/rule_compiler.h"
 
 namespace offheap::hook {
 
@@ -16,7 +17,7 @@ bool look_for_python(uint64_t base) {
     const uint64_t runtime = find_export(image, "_PyRuntime").start;
     if (runtime == 0) return true;
     const Extent evaluator = find_export(image, "_PyEval_EvalFrameDefault");
-    return python::adopt({
+    const bool is_known = python::adopt({
         .runtime = runtime,
         .version = find_export(image, "Py_Version").start,
         .code_type = find_export(image, "PyCode_Type").start,
@@ -25,6 +26,9 @@ bool look_for_python(uint64_t base) {
         .evaluator = evaluator.start,
         .evaluator_end = evaluator.end,
     });
+    // -X perf, and sys.activate_stack_trampoline at any time.
+    __atomic_store_n(&unwind::has_trampolines, true, __ATOMIC_RELAXED);
+    return is_known;
 }
 
 }  // namespace offheap::hook

@@ -10,7 +10,9 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <initializer_list>
 #include <vector>
 
 #include "preload/unwind/rule_compiler.h"
@@ -97,6 +99,64 @@ TEST_F(MadeStack, leaves_a_chain_for_code_that_can_be_unwound) {
     EXPECT_EQ(walk(kJit, 0, at(4)).count, 1u);
     words_[5] = reinterpret_cast<uint64_t>(__builtin_return_address(0));
     EXPECT_GE(walk(kJit, 0, at(4)).count, 2u);
+}
+
+// ---- trampolines, which no module holds either ----
+
+// A page of code, and one behind it that can't be read.
+class Trampoline : public MadeStack {
+  protected:
+    void SetUp() override {
+        void* const pages = mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        ASSERT_NE(pages, MAP_FAILED);
+        code_ = static_cast<uint8_t*>(pages);
+        ASSERT_EQ(mprotect(code_ + 4096, 4096, PROT_NONE), 0);
+        has_trampolines = true;
+    }
+    void TearDown() override {
+        has_trampolines = false;
+        munmap(code_, 8192);
+    }
+
+    // The address of these instructions.
+    uint64_t put(uint32_t offset, std::initializer_list<uint8_t> code) {
+        std::copy(code.begin(), code.end(), code_ + offset);
+        return reinterpret_cast<uint64_t>(code_ + offset);
+    }
+
+    uint8_t* code_ = nullptr;
+};
+
+constexpr std::initializer_list<uint8_t> kAddThenReturn = {0x48, 0x83, 0xc4, 0x08, 0xc3};
+constexpr std::initializer_list<uint8_t> kPopThenReturn = {0x5d, 0xc3};
+
+TEST_F(Trampoline, is_left_as_its_next_instructions_will) {
+    // Python 3.12's, then 3.14's, whose rbp is on the stack, then the first one with that rbp.
+    const uint64_t first = put(64, kAddThenReturn);
+    words_[2] = put(128, kPopThenReturn);
+    words_[3] = at(20);
+    words_[4] = put(192, kAddThenReturn);
+    words_[6] = kJit + 1;
+    words_[20] = 0;
+    words_[21] = kJit + 2;
+    const Capture whole = walk(first, 1, 12345);
+    EXPECT_EQ(whole.stop, Stop::end_of_stack);
+    ASSERT_EQ(whole.count, 5u);
+    EXPECT_EQ(frames_[1], words_[2]);
+    EXPECT_EQ(frames_[2], words_[4]);
+    EXPECT_EQ(frames_[3], kJit + 1);
+    EXPECT_EQ(frames_[4], kJit + 2) << "by the frame pointer that it restored";
+}
+
+TEST_F(Trampoline, is_looked_for_only_where_there_may_be_some) {
+    has_trampolines = false;
+    EXPECT_EQ(walk(put(64, kAddThenReturn), 0, 12345).stop, Stop::no_unwind_info);
+}
+
+TEST_F(Trampoline, at_the_end_of_what_can_be_read_is_none) {
+    const uint64_t last = put(4096 - 4, {0x48, 0x83, 0xc4, 0x08});
+    EXPECT_EQ(walk(last, 0, 12345).count, 1u);
+    EXPECT_EQ(walk(kJit, 0, 12345).count, 1u);
 }
 
 TEST_F(MadeStack, says_when_the_buffer_is_full) {

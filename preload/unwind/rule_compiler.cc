@@ -42,6 +42,41 @@ bool is_sigreturn(const Module& module, uint64_t address) {
     return true;
 }
 
+// The instructions behind the call in an interpreter's trampoline. They are what runs next, so they tell
+// where the caller's registers are, whatever ran before.
+struct Epilogue {
+    uint8_t code[8];
+    uint32_t bytes;
+    bool pops_rbp;
+};
+constexpr Epilogue kEpilogues[] = {
+    {{0x48, 0x83, 0xc4, 0x08, 0xc3}, 5, false},  // add $8,%rsp; ret
+    {{0x5d, 0xc3}, 2, true},                     // pop %rbp; ret
+};
+
+bool is_code_at(uint64_t address, const Epilogue& epilogue) {
+    if (!is_readable(address) || !is_readable(address + epilogue.bytes - 1)) return false;
+    const auto* const code = reinterpret_cast<const volatile uint8_t*>(address);
+    for (uint32_t i = 0; i < epilogue.bytes; ++i) {
+        if (code[i] != epilogue.code[i]) return false;
+    }
+    return true;
+}
+
+bool find_trampoline_row(uint64_t frame, Row& row) {
+    if (!__atomic_load_n(&has_trampolines, __ATOMIC_RELAXED)) return false;
+    for (const Epilogue& epilogue : kEpilogues) {
+        if (!is_code_at(frame & kAddressMask, epilogue)) continue;
+        row.cfa = {Form::sum, kDwarfRsp, 0, 16};
+        for (Location& location : row.columns) location = locate(Place::same);
+        row.columns[kRip] = locate(Place::at_cfa, -8);
+        row.columns[kRsp] = locate(Place::cfa_value);
+        if (epilogue.pops_rbp) row.columns[kRbp] = locate(Place::at_cfa, -16);
+        return true;
+    }
+    return false;
+}
+
 enum class Found : uint8_t { nothing, module_only, sigreturn, planted, description };
 
 // Finds what describes a frame. A return address is looked up one byte back, inside the call that it follows:
@@ -60,6 +95,8 @@ __attribute__((noinline)) Found find(uint64_t frame, FrameDescription& descripti
 }
 
 }  // namespace
+
+bool has_trampolines;
 
 Rule fold_row(const Row& row, bool caller_is_exact) {
     if (row.place(kRip) == Place::undefined) return Rule(RuleKind::end);
@@ -108,8 +145,10 @@ Rule fold_row(const Row& row, bool caller_is_exact) {
 CompiledRule compile_rule(uint64_t frame) {
     FrameDescription description;
     uint64_t address;
+    Row row;
     switch (find(frame, description, address)) {
         case Found::nothing:
+            if (find_trampoline_row(frame, row)) return {fold_row(row, false), false};
             return {Rule(RuleKind::frame_pointer), false};
         case Found::module_only:
             return {Rule(RuleKind::frame_pointer), true};
@@ -120,7 +159,6 @@ CompiledRule compile_rule(uint64_t frame) {
         case Found::description:
             break;
     }
-    Row row;
     if (!run_program(description, address, row)) return {Rule(RuleKind::unsupported), true};
     return {fold_row(row, description.is_signal_frame), true};
 }
@@ -128,7 +166,10 @@ CompiledRule compile_rule(uint64_t frame) {
 bool find_row(uint64_t frame, Row& row, bool& caller_is_exact) {
     FrameDescription description;
     uint64_t address;
-    if (find(frame, description, address) != Found::description) return false;
+    caller_is_exact = false;
+    const Found found = find(frame, description, address);
+    if (found == Found::nothing) return find_trampoline_row(frame, row);
+    if (found != Found::description) return false;
     caller_is_exact = description.is_signal_frame;
     return run_program(description, address, row);
 }

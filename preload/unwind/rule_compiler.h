@@ -19,6 +19,10 @@ inline constexpr uint64_t exact_frame(uint64_t address) {
 // Whether a frame may be one, rather than what a stack's end or garbage looks like.
 inline bool is_code(uint64_t frame) { return is_code_address(frame & ~exact_frame(0)); }
 
+// Whether code that no module holds may be an interpreter's trampolines (Python -X perf): to know them by
+// their instructions costs a question to the kernel for each such frame.
+extern __attribute__((visibility("hidden"))) bool has_trampolines;
+
 struct CompiledRule {
     Rule rule;
     bool is_lasting;  // false: code that no module holds; other code may come to lie there unnoticed
