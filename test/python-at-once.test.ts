@@ -65,7 +65,10 @@ function asProgram(python: Python): Python {
   return { ...python, command, args: options, env: { ...env, LD_LIBRARY_PATH: libraries! } };
 }
 
-describe.each(pythons())('$name', (python) => {
+/** py-spy finds no interpreter in free-threaded ones; test/python-parallel.test.ts has them. */
+const spied = pythons().filter(({ isFreeThreaded }) => !isFreeThreaded);
+
+describe.each(spied)('$name', (python) => {
   test('functions, files and lines are those that py-spy names', async (context) => {
     needs(context, 'pySpy', 'patchelf');
     const dir = channelFolder();

@@ -116,7 +116,10 @@ describe.each(pythons())('$name', (python) => {
   });
 });
 
-describe.each(pythons())('blocks of $name', (python) => {
+/** Free-threaded ones have an allocator of their own for all of Python's objects, and leave malloc to others. */
+const allocating = pythons().filter(({ isFreeThreaded }) => !isFreeThreaded);
+
+describe.each(allocating)('blocks of $name', (python) => {
   test('stand at the functions and lines that allocated them', async () => {
     const { command, args, env } = python;
     const dir = channelFolder();

@@ -1,13 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { ROOT } from './paths.js';
 
 /** An interpreter that tests can run. */
 export interface Python {
   /** As in sys.version_info. */
   minor: number;
+  /** Built without the global lock: threads run Python at once. */
+  isFreeThreaded: boolean;
   name: string;
   command: string;
   /** What stands before the script's path. */
@@ -18,19 +20,20 @@ export interface Python {
 /** Where test/support/fetch_pythons.sh unpacks Debian's. */
 const FETCHED = join(ROOT, 'build', 'pythons');
 
-function minorOf({ command, args, env }: Omit<Python, 'minor' | 'name'>): number | null {
-  try {
-    const script = 'import sys, mmap, json; print(sys.version_info[1])';
-    const options = { encoding: 'utf8', env: { ...process.env, ...env }, stdio: 'pipe' } as const;
-    return Number(execFileSync(command, [...args, '-c', script], options));
-  } catch {
-    return null;
-  }
-}
+type Command = Pick<Python, 'command' | 'args' | 'env'>;
 
-function described(origin: string, interpreter: Omit<Python, 'minor' | 'name'>): Python[] {
-  const minor = minorOf(interpreter);
-  return minor === null ? [] : [{ ...interpreter, minor, name: `${origin} 3.${minor}` }];
+function described(origin: string, interpreter: Command): Python[] {
+  const { command, args, env } = interpreter;
+  const script = 'import sys, mmap, json; print(sys.version_info[1], sys.abiflags)';
+  const options = { encoding: 'utf8', env: { ...process.env, ...env }, stdio: 'pipe' } as const;
+  try {
+    const [minor, flags = ''] = execFileSync(command, [...args, '-c', script], options).trim().split(' ');
+    const isFreeThreaded = flags.includes('t');
+    const name = `${origin} 3.${minor}${isFreeThreaded ? 't' : ''}`;
+    return [{ ...interpreter, minor: Number(minor), isFreeThreaded, name }];
+  } catch {
+    return [];
+  }
 }
 
 /** With the libraries it came with, which are newer than this machine's. */
@@ -56,6 +59,16 @@ function managed(): Python[] {
   });
 }
 
+/** Those of OFFHEAP_PYTHONS, whose paths are separated as in PATH. */
+function named(): Python[] {
+  const paths = (process.env.OFFHEAP_PYTHONS ?? '').split(delimiter).filter(Boolean);
+  return paths.flatMap((command) => {
+    const found = described('named', { command, args: ['-S'], env: {} });
+    if (found.length === 0) throw new Error(`OFFHEAP_PYTHONS names ${command}, which is no Python with mmap`);
+    return found;
+  });
+}
+
 let cache: Python[] | undefined;
 
 /** All interpreters of version 3.9 or newer that are at hand, each version once from each origin. */
@@ -64,6 +77,7 @@ export function pythons(): Python[] {
     ...described('system', { command: '/usr/bin/python3', args: [], env: {} }),
     ...managed(),
     ...(existsSync(FETCHED) ? readdirSync(FETCHED).flatMap(fetched) : []),
+    ...named(),
   ].filter(({ minor }) => minor >= 9);
   return cache;
 }

@@ -182,13 +182,12 @@ def subinterpreter():
             import _xxsubinterpreters as interpreters
         except ImportError:
             return
-    size = size_of("subinterpreter")
-    source = "def inside():\n    kept.append(bytearray(%d))\n\nkept = []\ninside()\nimport builtins\nbuiltins.kept = kept" % (size - PAGE)
+    source = "def inside():\n    kept.append(mmap.mmap(-1, %d))\n\nimport builtins, mmap\nbuiltins.kept = kept = []\ninside()" % size_of("subinterpreter")
     interpreter = interpreters.create()
     interpreters.run_string(interpreter, source)
     kept.append(interpreter)
     file = "<string>" if sys.version_info < (3, 14) else "<script>"
-    tell("subinterpreter", [["inside", file, 2], ["<module>", file, 5]])
+    tell("subinterpreter", [["inside", file, 2], ["<module>", file, 6]])
 
 
 def switches():
