@@ -9,13 +9,16 @@ import { AccountedTarget } from './support/accounted.js';
 import { needs, pythonPath } from './support/needs.js';
 import { scratchFolder } from './support/offheap.js';
 import { TARGET_SOURCES } from './support/paths.js';
+import { pythons } from './support/pythons.js';
+
+const freeThreaded = pythons().filter((python) => python.isFreeThreaded);
 
 /** Debian's has no symbols, and is often not the one on the PATH; OFFHEAP_PYTHONS names more, separated by colons. */
 const INTERPRETERS = [
   'python3',
   '/usr/bin/python3',
   ...(process.env.OFFHEAP_PYTHONS ?? '').split(':').filter((path) => path !== ''),
-];
+].filter((path) => !freeThreaded.some(({ command }) => command === path));
 
 /** What `sys._debugmallocstats` writes. */
 function ownCount(text: string) {
@@ -69,6 +72,28 @@ test.for(INTERPRETERS)(
     expect(bytes('retained', /pools/)).toBeGreaterThan(0.5 * own.unusedBytes);
     // Nothing of an arena is left over, but for what others of the interpreter's mappings hold.
     expect(bytes('unread', /./)).toBeLessThan(0.01 * arenas.residentBytes);
+    expect(account.problems).toEqual([]);
+  },
+);
+
+test.each(freeThreaded)(
+  '$name: its objects are in memory of its own, in which no arenas are looked for',
+  async (python) => {
+    const file = join(scratchFolder(), 'count');
+    await using target = await AccountedTarget.start([
+      python.command,
+      ...python.args,
+      `${TARGET_SOURCES}/python_arenas.py`,
+      file,
+    ]);
+    while (!existsSync(file) && target.running) await sleep(5);
+    const account = (await target.accountPaused())!;
+    const branch = (kind: AccountNode['kind']) =>
+      account
+        .tree!.children.find((child) => child.kind === kind)!
+        .children.find(({ name }) => /python/.test(name));
+    expect(branch('anonymous')!.residentBytes).toBeGreaterThan(0.9 * account.anonymousBytes!);
+    expect(branch('allocators')?.children.map(({ name }) => name) ?? []).toEqual(['evaluation stacks']);
     expect(account.problems).toEqual([]);
   },
 );

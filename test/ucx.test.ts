@@ -1,6 +1,8 @@
 // The case that beat every heap profiler, with the real UCX: memory mapped inside the application's munmap.
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { SnapshotFrame } from '../src/report/schema.js';
 import { attach } from '../src/session/attach.js';
 import { shimPath } from '../src/session/shim.js';
 import { buildC } from './support/build.js';
@@ -86,6 +88,71 @@ test('a Python program: the library is first by growth, with 99 % of it, from in
   // The block that is just being mapped, at the address that the last one had, may look unexplained twice.
   expect(second.completeness.unexplainedBytes).toBeLessThanOrEqual(1 << 16);
   expect(second.completeness).toMatchObject({ mappingEventsLost: 0, degraded: [] });
+});
+
+/** UCX's functions from the leaf's caller on, in the release that the example pins. */
+const UCX_TOWER = [
+  'ucm_orig_mmap_syscall replace.c:62',
+  'ucs_rcache_mp_chunk_alloc rcache.c:245',
+  'ucs_mpool_grow mpool.c:266',
+  'ucs_mpool_get_grow mpool.c:312',
+  'ucs_rcache_unmapped_callback rcache.c:667',
+  'ucm_event_dispatch event.c:145',
+  'ucm_dispatch_vm_munmap event.h:77',
+  'ucm_munmap event.c:218',
+];
+
+test('CPython gives an arena back: its line, its allocator and UCX with lines stand in one tower', async (context) => {
+  needs(context, 'ucx', 'python', 'libbacktrace');
+  const source = join(ROOT, 'examples/ucx-rcache/leak.py');
+  const scratch = scratchFolder();
+  const [file, graph] = [join(scratch, 'snapshot.json'), join(scratch, 'graph.folded')];
+  const running = startOffheap([
+    ...['run', '--dir', channelFolder(), '--quiet', '--snapshot', file, '--flamegraph', graph, '--'],
+    ...[pythonPath(), source, '--seconds', '120', '--rate', '0', '--churn', 'arenas'],
+  ]);
+  // Three arenas each, and a chunk is for 1052.
+  await running.line(/^ +[\d.]+ s +(?:[5-9]\d\d|\d{4,}) cycles/);
+  running.kill('SIGTERM');
+  await running.ended;
+
+  const lines = readFileSync(source, 'utf8').split('\n');
+  const lineOf = (text: string) => 1 + lines.lastIndexOf(text);
+  const pythonTower = [
+    `churn_arenas leak.py:${lineOf('    del objects')}`,
+    `run leak.py:${lineOf('            churn()')}`,
+    `main leak.py:${lines.findIndex((line) => line.startsWith('    run(')) + 1}`,
+    `<module> leak.py:${lineOf('    main()')}`,
+  ];
+  const said = ({ function: name, file, line }: SnapshotFrame) => `${name} ${basename(file ?? '')}:${line}`;
+  const snapshot = readSnapshot(file);
+  const towers = snapshot.mappings
+    .filter(({ owner, enclosing }) => owner === 'libucs.so.0' && enclosing === 'munmap')
+    .map(({ stack }) => snapshot.stacks[stack]!)
+    .filter((stack) => stack.some((frame) => frame.function === 'churn_arenas'));
+  expect(towers.length).toBeGreaterThan(0);
+  for (const [leaf, ...stack] of towers) {
+    expect(leaf).toMatchObject({ function: 'syscall', module: 'libc.so.6' });
+    expect(stack.splice(0, UCX_TOWER.length).map(said)).toEqual(UCX_TOWER);
+    const release = stack.splice(
+      0,
+      stack.findIndex(({ language }) => language === 'python'),
+    );
+    expect(release.length).toBeGreaterThan(1);
+    for (const { module } of release) expect(module).toMatch(/^(lib)?python3/);
+    const names = release.map((frame) => frame.function).filter((name) => name !== null);
+    if (names.length > 0) expect(names).toEqual(expect.arrayContaining(['_PyObject_Free', 'list_dealloc']));
+    expect(stack.splice(0, pythonTower.length).map(said)).toEqual(pythonTower);
+    expect(stack[0]!.function).toBe('_PyEval_EvalFrameDefault');
+    expect(stack.at(-1)!.function).toBe('_start');
+  }
+  const box = (tower: readonly string[]) =>
+    tower
+      .map((each) => each.replace(/ .*/, ''))
+      .reverse()
+      .join(';');
+  const tower = `;_PyEval_EvalFrameDefault;${box(pythonTower)};[^\\n]+;${box(UCX_TOWER)};syscall;\\[mmap inside munmap\\] \\d+$`;
+  expect(readFileSync(graph, 'utf8')).toMatch(new RegExp(tower, 'm'));
 });
 
 describe('UCX works as without the tool, wherever it stands', () => {

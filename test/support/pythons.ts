@@ -27,7 +27,9 @@ function described(origin: string, interpreter: Command): Python[] {
   const script = 'import sys, mmap, json; print(sys.version_info[1], sys.abiflags)';
   const options = { encoding: 'utf8', env: { ...process.env, ...env }, stdio: 'pipe' } as const;
   try {
-    const [minor, flags = ''] = execFileSync(command, [...args, '-c', script], options).trim().split(' ');
+    const [minor, flags = ''] = execFileSync(command, [...args, '-c', script], options)
+      .trim()
+      .split(' ');
     const isFreeThreaded = flags.includes('t');
     const name = `${origin} 3.${minor}${isFreeThreaded ? 't' : ''}`;
     return [{ ...interpreter, minor: Number(minor), isFreeThreaded, name }];
