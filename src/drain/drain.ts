@@ -48,6 +48,9 @@ const LIVENESS_INTERVAL_MS = 200;
 /** Between taking a slot and filling it a thread does nothing but copy: so late, it never will. */
 const HOLE_PATIENCE_MS = 2000;
 
+/** All drains', one at a time: what was copied is decoded before anything else is read. */
+const buffer = new Uint8Array(BUFFER_EVENTS * EVENT_BYTES);
+
 interface Hole {
   position: number;
   count: number;
@@ -72,7 +75,6 @@ export class Drain {
   readonly #release: () => void;
   readonly #decoder: EventDecoder;
   readonly #clock: EventClock;
-  readonly #buffer = new Uint8Array(BUFFER_EVENTS * EVENT_BYTES);
   readonly #liveness: () => Liveness;
   readonly #nowMs: () => number;
   #header: ChannelHeader;
@@ -179,7 +181,7 @@ export class Drain {
     const { backlog, drained } = copied;
     for (const records of backlog) this.#decode(records, records.byteLength / EVENT_BYTES, handler, polled);
     this.#gap('overwritten', drained.lost, handler, polled);
-    this.#decode(this.#buffer, drained.events, handler, polled);
+    this.#decode(buffer, drained.events, handler, polled);
     this.#moveTo(drained.position, handler);
     return drained;
   }
@@ -193,7 +195,7 @@ export class Drain {
       const header = this.channel.header();
       const moved = header.backlogUsed > 0 && header.backlogPosition > this.#handedOut;
       const backlog = moved ? copyBacklog(this.channel, header.backlogUsed, this.#handedOut) : [];
-      const drained = this.channel.drain(this.#buffer);
+      const drained = this.channel.drain(buffer);
       // From now on the target must not cancel what we are about to tell: its release has to come to us too.
       this.channel.announceCheckpoint(drained.position);
       this.#freed = Math.max(this.#freed, header.ringTail);

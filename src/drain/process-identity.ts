@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 
 /** What /proc/PID/stat says of a process. */
 export interface ProcessStatus {
@@ -11,9 +11,12 @@ export interface ProcessStatus {
 
 /** Undefined where there is no such process. */
 export function processStatus(pid: number): ProcessStatus | undefined {
+  const path = `/proc/${pid}/stat`;
+  // Mostly it is asked of those that may be gone, and an exception costs more than asking twice.
+  if (!existsSync(path)) return undefined;
   let text: string;
   try {
-    text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    text = readFileSync(path, 'latin1');
   } catch {
     return undefined;
   }

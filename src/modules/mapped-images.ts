@@ -16,7 +16,7 @@ export class MappedImages {
   at({ start, path }: { start: number; path: string }, maps: ProcessMaps): ElfFile | null {
     const line = maps.at(start, true);
     const head = line && maps.headOf(line);
-    return head && this.#read(this.pid, path, head.start, head.end - head.start);
+    return head && this.#read(path, head.start, head.end - head.start);
   }
 
   /** The vdso, and null for what the kernel maps beside it. One kernel maps the same to all: ours serves for the dead. */
@@ -25,26 +25,39 @@ export class MappedImages {
     lives: boolean,
   ): ElfFile | null {
     if (path !== VDSO) return null;
-    if (lives) return this.#read(this.pid, path, start, end - start);
-    const own = new ProcessMaps(process.pid).find(VDSO);
-    return own && this.#read(process.pid, path, own.start, own.end - own.start);
+    return lives ? this.#read(path, start, end - start) : ourVdso();
   }
 
-  #read(pid: number, path: string, head: number, headBytes: number): ElfFile | null {
-    try {
-      const memory = (address: number, length: number) => readProcessMemory(pid, address, length);
-      const elf = new ElfFile(new MemoryImage(path, memory, head, headBytes));
-      const known = this.#known.get(elf.file.identity);
-      if (known !== undefined) return known;
-      const oldest = this.#known.size < MOST_IMAGES ? undefined : this.#known.keys().next().value;
-      if (oldest !== undefined) this.#known.delete(oldest);
-      this.#known.set(elf.file.identity, elf);
-      return elf;
-    } catch (error) {
-      if (error instanceof ElfError) return null;
-      throw error;
-    }
+  #read(path: string, head: number, headBytes: number): ElfFile | null {
+    const elf = readImage(this.pid, path, head, headBytes);
+    if (elf === null) return null;
+    const known = this.#known.get(elf.file.identity);
+    if (known !== undefined) return known;
+    const oldest = this.#known.size < MOST_IMAGES ? undefined : this.#known.keys().next().value;
+    if (oldest !== undefined) this.#known.delete(oldest);
+    this.#known.set(elf.file.identity, elf);
+    return elf;
   }
 }
 
 const VDSO = '[vdso]';
+let ours: ElfFile | null | undefined;
+
+function ourVdso(): ElfFile | null {
+  if (ours === undefined) {
+    const line = new ProcessMaps(process.pid).find(VDSO);
+    ours = line && readImage(process.pid, VDSO, line.start, line.end - line.start);
+  }
+  return ours;
+}
+
+/** Null where no ELF file is mapped. */
+function readImage(pid: number, path: string, head: number, headBytes: number): ElfFile | null {
+  try {
+    const memory = (address: number, length: number) => readProcessMemory(pid, address, length);
+    return new ElfFile(new MemoryImage(path, memory, head, headBytes));
+  } catch (error) {
+    if (error instanceof ElfError) return null;
+    throw error;
+  }
+}

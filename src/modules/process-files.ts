@@ -1,5 +1,6 @@
-import { readFileSync, readlinkSync, statSync } from 'node:fs';
+import { readlinkSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
+import { liveness, processStatus } from '../drain/process-identity.js';
 import { ElfError, type ElfErrorCode } from './bounded-file.js';
 import type { ElfFile } from './elf.js';
 import { ElfStore } from './elf-store.js';
@@ -73,9 +74,13 @@ export class ProcessFiles implements ModuleFiles {
   readonly #images: MappedImages;
   /** The paths of the process lead elsewhere than ours (a container, chroot). */
   readonly #isElsewhere: boolean;
+  readonly #startTicks: number;
+  /** It doesn't come back. */
+  #isGone = false;
 
   constructor(private readonly options: ProcessFilesOptions) {
     this.#store = options.store ?? new ElfStore();
+    this.#startTicks = options.startTicks ?? processStatus(options.pid)?.startTicks ?? 0;
     this.#maps = new ProcessMaps(options.pid);
     this.#images = new MappedImages(options.pid);
     this.#isElsewhere = this.#lives() && seesOtherFiles(options.pid);
@@ -176,16 +181,8 @@ export class ProcessFiles implements ModuleFiles {
   }
 
   #lives(): boolean {
-    const { pid, startTicks } = this.options;
-    try {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-      if (startTicks === undefined) return true;
-      // The command name may hold spaces and parentheses; fields count from behind its last one.
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      return Number(fields[19]) === startTicks;
-    } catch {
-      return false;
-    }
+    this.#isGone ||= liveness(this.options.pid, this.#startTicks) === 'gone';
+    return !this.#isGone;
   }
 }
 

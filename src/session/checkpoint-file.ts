@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { MappingLedger } from '../ledger/mapping-ledger.js';
 import { SiteTable } from '../ledger/site-table.js';
 import type { ModuleLogEntry } from './module-log.js';
@@ -59,6 +59,8 @@ export class CheckpointFile {
    * been killed before it gave the slots back. Undefined where there is none, or none that can be trusted.
    */
   read(from: number): Checkpoint | undefined {
+    // Mostly there is none, and an exception costs more than asking twice.
+    if (!existsSync(this.#path)) return undefined;
     try {
       const bytes = readFileSync(this.#path);
       const lineEnd = bytes.indexOf(10);
@@ -78,6 +80,6 @@ export class CheckpointFile {
   }
 
   remove(): void {
-    rmSync(this.#path, { force: true });
+    if (existsSync(this.#path)) rmSync(this.#path, { force: true });
   }
 }

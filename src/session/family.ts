@@ -52,6 +52,8 @@ export class Family {
   readonly #byPid = new Map<number, WatchedProcess>();
   readonly #recordings = new Map<string, ProcessRecording>();
   readonly #seen = new Set<string>();
+  /** What is known of channels that are finished being made and not yet seen. */
+  readonly #peeked = new Map<string, Peeked>();
   readonly #elfStore = new ElfStore();
   readonly #symbolizer = new Symbolizer({ cache: SymbolCache.ofUser() });
   readonly #lines = new SourceLines();
@@ -90,9 +92,8 @@ export class Family {
     const files = this.#listed();
     const present = new Set(files.map(({ path }) => path));
     for (const path of this.#seen) if (!present.has(path)) this.#seen.delete(path);
-    const fresh = files
-      .filter(({ path }) => !this.#seen.has(path))
-      .map((file) => ({ ...file, ...peek(file) }));
+    for (const path of this.#peeked.keys()) if (!present.has(path)) this.#peeked.delete(path);
+    const fresh = this.#unread(files);
     // A parent's channel is older than its child's, and an exec's than the next program's.
     fresh.sort((a, b) => a.startedNs - b.startedNs);
     for (const [index, { path, pid, parentPid, parentChannelId, ready }] of fresh.entries()) {
@@ -100,6 +101,7 @@ export class Family {
       if (index % ENDED_OPEN === 0) this.#closeEnded();
       if (!ready) continue;
       this.#seen.add(path);
+      this.#peeked.delete(path);
       const known = this.#byPid.get(pid);
       // A process number may be used anew.
       if (known !== undefined && !known.ended) this.#follow(known, path);
@@ -122,11 +124,19 @@ export class Family {
 
   /** Those of some processes, gone by now, that left a channel which is still to be followed: an exec's. */
   #goingOn(gone: ReadonlySet<number>): Set<number> {
-    const unread = this.#listed()
-      .filter(({ path }) => !this.#seen.has(path))
-      .map((file) => peek(file))
-      .filter(({ pid, ready }) => ready && gone.has(pid));
+    const unread = this.#unread(this.#listed()).filter(({ pid, ready }) => ready && gone.has(pid));
     return new Set(unread.map(({ pid }) => pid));
+  }
+
+  /** Of these, the channels that nobody follows yet. */
+  #unread(files: readonly ChannelFile[]): (ChannelFile & Peeked)[] {
+    return files
+      .filter(({ path }) => !this.#seen.has(path))
+      .map((file) => {
+        const peeked = this.#peeked.get(file.path) ?? peek(file);
+        if (peeked.ready) this.#peeked.set(file.path, peeked);
+        return { ...file, ...peeked };
+      });
   }
 
   /** The channels that are in the folder now; none where it can't be read. */
@@ -185,10 +195,12 @@ export class Family {
 
   /** Forgets recordings that are closed, and deletes their channels where that is asked for. */
   #forgetRecordings(recordings: readonly ProcessRecording[]): void {
-    for (const { header, path } of recordings) {
+    for (const recording of recordings) {
+      const { header, path } = recording;
       this.#recordings.delete(header.channelId);
       if (this.#options.removeChannels !== true) continue;
-      for (const suffix of ['', '.ledger']) rmSync(`${path}${suffix}`, { force: true });
+      rmSync(path, { force: true });
+      recording.removeCheckpoint();
     }
   }
 

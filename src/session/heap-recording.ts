@@ -14,6 +14,8 @@ import type { RecordedSites } from './savings.js';
 
 export interface HeapRecordingOptions {
   code: CodeMap;
+  /** Whether its process can still tell anything new. */
+  isRunning: boolean;
   /** Reads the mapping events up to now: they tell whose code the newest stacks run through. */
   readMappings: () => void;
 }
@@ -44,12 +46,12 @@ export class HeapRecording {
   readonly #distinct = new Map<string, HeapAttribution>();
   #mark: number | undefined;
 
-  /** Reads on in the background where anything is recorded. The channel must be claimed. Throws what `HeapChannel` throws. */
-  constructor(path: string, { code, readMappings }: HeapRecordingOptions) {
+  /** Reads on in the background where anything is recorded and goes on to be. The channel must be claimed. Throws what `HeapChannel` throws. */
+  constructor(path: string, { code, isRunning, readMappings }: HeapRecordingOptions) {
     this.#channel = new HeapChannel(path);
     this.#code = code;
     this.#readMappings = readMappings;
-    if (this.#channel.mode !== 'off') this.#channel.start();
+    if (isRunning && this.#channel.mode !== 'off') this.#channel.start();
   }
 
   get mode(): HeapMode {

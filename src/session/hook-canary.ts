@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { readMaps } from '../account/maps.js';
+import type { ElfFile } from '../modules/elf.js';
 import { jumpTarget } from '../modules/jumps.js';
 import { fileAddress, type Module } from '../modules/table.js';
 import type { SnapshotHooker } from '../report/schema.js';
@@ -22,6 +23,9 @@ const SHIM = /^liboffheap/;
 const ENTRY_BYTES = 24;
 /** The newest calls of an operation without the hooker: fewer may have been on their way when it came or went. */
 const FEW = 4;
+
+/** Of each libc, however many processes map it. */
+const knownFunctions = new WeakMap<ElfFile, ReadonlyMap<string, ExportedFunction>>();
 
 interface Watched {
   hooker: string;
@@ -93,7 +97,9 @@ export class HookCanary {
     if (this.#libc !== undefined) return;
     const module = modules.current.find(({ name, elf }) => elf !== null && LIBC.test(name));
     if (module === undefined || module.elf === null) return;
-    this.#libc = { module, functions: exportedFunctions(module.elf, NAMES) };
+    const functions = knownFunctions.get(module.elf) ?? exportedFunctions(module.elf, NAMES);
+    knownFunctions.set(module.elf, functions);
+    this.#libc = { module, functions };
   }
 
   #readEntries(recording: ProcessRecording): void {

@@ -30,6 +30,7 @@ export interface ProgramOptions {
   pid: number;
   /** The program's file, null while it is unknown. */
   path: string | null;
+  isRunning: boolean;
   /** Reads the mapping events up to now. */
   readMappings: () => void;
 }
@@ -49,12 +50,12 @@ export class Program {
 
   constructor(
     readonly recording: ProcessRecording,
-    { symbolizer, lines, pid, path, readMappings }: ProgramOptions,
+    { symbolizer, lines, pid, path, isRunning, readMappings }: ProgramOptions,
   ) {
     this.code = new CodeMap(recording, symbolizer, lines);
     this.attributions = new Attributions(recording, this.code, path);
     this.#statistics = new AllocatorStatistics(recording.drain.channel, pid);
-    this.heap = new HeapOfProgram(recording.path, { code: this.code, readMappings });
+    this.heap = new HeapOfProgram(recording.path, { code: this.code, isRunning, readMappings });
   }
 
   /** Notes what memory is used for at this moment. */

@@ -51,6 +51,7 @@ export class Programs {
       lines: options.lines,
       pid: facts.pid,
       path: facts.programPath(),
+      isRunning: facts.isRunning(),
       readMappings: () => void this.poll(),
     });
     this.#recordings.push(recording);

@@ -189,6 +189,11 @@ export class ProcessRecording implements DrainHandler {
     this.unsaved = false;
   }
 
+  /** For when the channel goes too. */
+  removeCheckpoint(): void {
+    this.#checkpointFile.remove();
+  }
+
   /** Learns the names of the code that was made since the last time. */
   followJit(): void {
     this.nodeTimes.note(this.header.nodesUsed, this.nowNs);

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 
 /** A process's memory, read from outside. What is not there, or not for us to read, is null. */
 export class TargetMemory {
@@ -36,8 +36,11 @@ export class TargetMemory {
 }
 
 function open(pid: number): number | null {
+  const path = `/proc/${pid}/mem`;
+  // Of one that is gone; an exception costs more than asking twice.
+  if (!existsSync(path)) return null;
   try {
-    return openSync(`/proc/${pid}/mem`, 'r');
+    return openSync(path, 'r');
   } catch {
     return null;
   }

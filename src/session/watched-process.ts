@@ -165,7 +165,8 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     const isFirst = recording.drain.channel.opened.collectorBeatNs === 0;
     this.#flamegraphRequests = isFirst ? 0 : recording.header.flamegraphRequests;
     this.poll();
-    this.#sample();
+    // Of one that is gone already, as most are of thousands of short lives, there is no more to be seen.
+    if (this.#facts.isRunning()) this.#sample();
     const pollable = {
       poll: () => this.poll(),
       get ended() {

@@ -115,13 +115,19 @@ export class Channel {
   sites(): Site[] {
     const structure = layout.structures.Site;
     const bytes = native(() => this.#native.sites(0, this.header().sitesUsed));
+    // A file has several sites, which name the same text.
+    const paths = new Map<number, string | null>();
+    const pathAt = (offset: number) => {
+      if (!paths.has(offset)) paths.set(offset, this.text(offset));
+      return paths.get(offset) ?? null;
+    };
     return Array.from({ length: bytes.byteLength / structure.bytes }, (_, index) => {
       const view = new RecordView(structure, bytes, index * structure.bytes);
       return {
         address: view.u64('address'),
         operation: layout.enumerations.operations[view.u8('operation')] ?? 'unknown',
         state: (layout.enumerations.siteStates[view.u8('state')] ?? 'unknown') as Site['state'],
-        path: this.text(view.u32('text')),
+        path: pathAt(view.u32('text')),
         patchedBytes: view.u16('patched_bytes'),
       };
     });

@@ -198,12 +198,14 @@ function heapControl(word: bigint): HeapControl {
 }
 
 function asciiText(words: bigint[]): string {
-  const bytes = new DataView(new ArrayBuffer(8 * words.length));
-  words.forEach((word, index) => {
-    bytes.setBigUint64(8 * index, word, true);
-  });
-  // A terminal prints this: nothing but plain characters may pass.
-  return Buffer.from(bytes.buffer)
-    .toString('latin1')
-    .replace(/[^!-~].*$/s, '');
+  let text = '';
+  for (const word of words) {
+    for (let shift = 0n; shift < 64n; shift += 8n) {
+      const code = Number((word >> shift) & 0xffn);
+      // A terminal prints this: nothing but plain characters may pass.
+      if (code < 0x21 || code > 0x7e) return text;
+      text += String.fromCharCode(code);
+    }
+  }
+  return text;
 }

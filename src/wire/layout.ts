@@ -84,7 +84,19 @@ export function fieldOffset(structure: Structure, name: string): number {
 
 /** As `fieldOffset`. */
 export function fieldOf(structure: Structure, name: string): Field {
-  const field = structure.fields.find((candidate) => candidate.name === name);
+  const field = fieldsOf(structure).get(name);
   if (!field) throw new TypeError(`native/wire/layout.h has no field ${name}`);
   return field;
+}
+
+const fieldsByName = new WeakMap<Structure, ReadonlyMap<string, Field>>();
+
+/** By name. */
+function fieldsOf(structure: Structure): ReadonlyMap<string, Field> {
+  let fields = fieldsByName.get(structure);
+  if (fields === undefined) {
+    fields = new Map(structure.fields.map((field) => [field.name, field]));
+    fieldsByName.set(structure, fields);
+  }
+  return fields;
 }

@@ -19,6 +19,9 @@ const MOST_PIECES = 1 << 19;
 const MOST_NAME_BYTES = 64 << 20;
 /** Longer names are cut. */
 const LONGEST_NAME_BYTES = 1024;
+/** Most processes make no code. */
+const FIRST_PIECES = 16;
+const FIRST_NAME_BYTES = 1024;
 const PAGE_BYTES = 4096;
 /** What spans more (16 MiB) is no function, and would stand in the lists of as many pages. */
 const MOST_PAGES_OF_PIECE = 4096;
@@ -47,12 +50,12 @@ export class CodeStore {
   readonly #pages = new Map<number, number[]>();
   #entries = 0;
   #count = 0;
-  #starts = new Float64Array(1024);
-  #sizes = new Uint32Array(1024);
-  #times = new Float64Array(1024);
-  #details = new Float64Array(1024);
-  #nameEnds = new Uint32Array(1024);
-  #names = Buffer.alloc(1 << 16);
+  #starts = new Float64Array(FIRST_PIECES);
+  #sizes = new Uint32Array(FIRST_PIECES);
+  #times = new Float64Array(FIRST_PIECES);
+  #details = new Float64Array(FIRST_PIECES);
+  #nameEnds = new Uint32Array(FIRST_PIECES);
+  #names = Buffer.alloc(FIRST_NAME_BYTES);
 
   constructor({ mostPieces = MOST_PIECES, mostNameBytes = MOST_NAME_BYTES }: CodeStoreLimits = {}) {
     this.#mostPieces = mostPieces;

@@ -91,12 +91,13 @@ export class GrowingFile {
   #follow(): boolean {
     const path = this.options.path();
     if (path === null) return false;
-    let there: Stats;
+    let there: Stats | undefined;
     try {
-      there = statSync(path);
+      there = statSync(path, { throwIfNoEntry: false });
     } catch {
       return false;
     }
+    if (there === undefined) return false;
     const identity = `${there.dev}:${there.ino}`;
     if (identity === this.#identity) return false;
     const descriptor = this.#open(path);

@@ -15,6 +15,8 @@ export class ProcessSight {
   readonly ownPid: number;
   readonly #users: ReadonlySet<number>;
   readonly #isApart: boolean;
+  /** It doesn't come back. */
+  #isGone = false;
 
   constructor(private readonly options: ProcessSightOptions) {
     const { pid, ownPid, channelPath } = options;
@@ -36,7 +38,8 @@ export class ProcessSight {
   }
 
   #lives(): boolean {
-    return liveness(this.options.pid, this.options.startTicks) !== 'gone';
+    this.#isGone ||= liveness(this.options.pid, this.options.startTicks) === 'gone';
+    return !this.#isGone;
   }
 }
 
