@@ -4,6 +4,7 @@
       "target_name": "offheap",
       "sources": [
         "native/addon/addon.cc",
+        "native/addon/bus_guard.cc",
         "native/addon/channel_file.cc",
         "native/addon/channel_object.cc",
         "native/addon/clock.cc",
@@ -35,6 +36,9 @@
         "native/addon/request_sender.cc",
         "native/addon/residency.cc",
         "native/addon/ring_reader.cc",
+        "native/addon/symbol_file.cc",
+        "native/addon/symbol_table.cc",
+        "native/addon/symbol_table_object.cc",
         "native/addon/target_memory.cc",
         "native/addon/unwind_ranges.cc",
       ],

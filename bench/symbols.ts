@@ -19,10 +19,11 @@ function measure<T>(what: string, action: () => T): T {
 const elf = measure('headers, build-id, SONAME', () => new ElfFile(new BoundedFile(path)));
 const table = measure('symbol table, cold', () => readSymbolTable(elf));
 measure('symbol table, warm', () => readSymbolTable(elf));
+const { functions, named: withName, bytes } = table.figures();
 console.log(
-  `${path}: ${(elf.file.bytes / 1e6).toFixed(1)} MB, ${table.count} functions, ${table.named} with a name`,
+  `${path}: ${(elf.file.bytes / 1e6).toFixed(1)} MB, ${functions} functions, ${withName} with a name`,
 );
-console.log(`kept in memory: ${(table.memoryBytes / 1e6).toFixed(1)} MB`);
+console.log(`kept in memory: ${(bytes / 1e6).toFixed(1)} MB`);
 
 const code = elf.segments.find(({ type, flags }) => type === PT_LOAD && (flags & PF_X) !== 0)!;
 const module: Module = {

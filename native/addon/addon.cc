@@ -1,5 +1,5 @@
-// What `require('offheap.node')` gives: layout(), Channel, Heap, PerfWitness, residency(), pageBytes(),
-// mappings(), glibcHeaps(), pythonArenas(), functionIndex(), clock().
+// What `require('offheap.node')` gives: layout(), Channel, Heap, PerfWitness, SymbolTable, residency(),
+// pageBytes(), mappings(), glibcHeaps(), pythonArenas(), functionIndex(), clock().
 #include <napi.h>
 
 #include "native/addon/channel_object.h"
@@ -11,6 +11,7 @@
 #include "native/addon/layout_data.h"
 #include "native/addon/perf_witness_object.h"
 #include "native/addon/python_arenas_object.h"
+#include "native/addon/symbol_table_object.h"
 
 namespace offheap::addon {
 namespace {
@@ -30,6 +31,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
     exports.Set("Channel", ChannelObject::define(env));
     exports.Set("Heap", HeapObject::define(env));
     exports.Set("PerfWitness", PerfWitnessObject::define(env));
+    exports.Set("SymbolTable", SymbolTableObject::define(env));
     exports.Set("residency", Napi::Function::New(env, residency, "residency"));
     exports.Set("pageBytes", Napi::Function::New(env, page_bytes, "pageBytes"));
     exports.Set("mappings", Napi::Function::New(env, mappings, "mappings"));

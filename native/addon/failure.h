@@ -1,4 +1,4 @@
-// Why a channel can't be used, as a value: the addon is built without exceptions.
+// Why a channel or a file of ours can't be used, as a value: the addon is built without exceptions.
 #pragma once
 
 #include <optional>
@@ -21,6 +21,7 @@ inline constexpr char kChannelStarting[] = "CHANNEL_STARTING";  // its creator h
 inline constexpr char kChannelDamaged[] = "CHANNEL_DAMAGED";    // truncated or garbage
 inline constexpr char kChannelVersion[] = "CHANNEL_VERSION";    // another layout
 inline constexpr char kChannelBusy[] = "CHANNEL_BUSY";          // another collector holds it
+inline constexpr char kSymbolsUnkept[] = "SYMBOLS_UNKEPT";      // a symbol table can't be written to disk
 
 inline Failure damaged(std::string what) { return {kChannelDamaged, std::move(what)}; }
 

@@ -1,10 +1,9 @@
 #include "native/addon/function_index_object.h"
 
-#include <string.h>
-
 #include "native/addon/function_index.h"
 #include "native/addon/memory_arguments.h"
 #include "native/addon/plt_stubs.h"
+#include "native/addon/symbol_table.h"
 #include "native/addon/unwind_ranges.h"
 
 namespace offheap::addon {
@@ -52,33 +51,6 @@ StubInput stubs_of(const Napi::Object& value) {
     return input;
 }
 
-template <typename T>
-uint8_t* put(uint8_t* at, const std::vector<T>& values) {
-    if (!values.empty()) memcpy(at, values.data(), values.size() * sizeof(T));
-    return at + values.size() * sizeof(T);
-}
-
-Napi::Value to_bytes(Napi::Env env, const FunctionIndex& index) {
-    const std::vector<uint32_t> head = {static_cast<uint32_t>(index.base),
-                                        static_cast<uint32_t>(index.base >> 32),
-                                        static_cast<uint32_t>(index.addresses.size()),
-                                        static_cast<uint32_t>(index.boundaries.size()),
-                                        static_cast<uint32_t>(index.names.size()),
-                                        index.named,
-                                        0,
-                                        0};
-    const size_t bytes =
-        4 * (head.size() + 2 * index.boundaries.size() + 2 * index.addresses.size()) + index.names.size();
-    auto result = Napi::Uint8Array::New(env, bytes);
-    uint8_t* at = put(result.Data(), head);
-    at = put(at, index.boundaries);
-    at = put(at, index.owners);
-    at = put(at, index.addresses);
-    at = put(at, index.name_offsets);
-    put(at, index.names);
-    return result;
-}
-
 }  // namespace
 
 Napi::Value function_index(const Napi::CallbackInfo& info) {
@@ -107,7 +79,10 @@ Napi::Value function_index(const Napi::CallbackInfo& info) {
         const auto section = unwind.As<Napi::Object>();
         input.unwind = unwind_ranges(bytes_of(section.Get("section")), address_of(section.Get("address")));
     }
-    return to_bytes(env, index_functions(input));
+    const FunctionIndex index = index_functions(input);
+    auto result = Napi::Uint8Array::New(env, symbol_table_size(index));
+    lay_out_symbol_table(index, result.Data());
+    return result;
 }
 
 }  // namespace offheap::addon

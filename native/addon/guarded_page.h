@@ -1,9 +1,7 @@
 // One page of a file that somebody else may truncate at any time, mapped for atomic stores.
 //
-// A store behind the end of the file raises SIGBUS. No check beforehand can rule that out (the file may
-// shrink between check and store) and pwrite() promises no 8-byte atomicity to the target's threads, so the
-// fault itself is caught: the handler puts a private page in its place, the store is repeated there, and
-// reported as failed. A SIGBUS anywhere else goes to whoever handled it before.
+// A store behind the end of the file raises SIGBUS, and pwrite() promises no 8-byte atomicity to the target's
+// threads: so each is under the guard of bus_guard.h, and one behind the end is reported as failed.
 #pragma once
 
 #include <stdint.h>

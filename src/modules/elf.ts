@@ -22,6 +22,14 @@ const DT_STRTAB = 5;
 const MOST_DYNAMIC_ENTRIES = 4096;
 const LONGEST_NAME_BYTES = 65536;
 
+/** Where an executable segment lies in the file. */
+interface MappedCode {
+  start: number;
+  end: number;
+  /** Virtual address that the file's first byte would have. */
+  addressOfByteZero: number;
+}
+
 /**
  * An ELF64 little-endian x86-64 program or library, read part by part. The file is anybody's: every offset and count
  * in it is checked, work is bounded, and what can't be is an `ElfError`.
@@ -36,11 +44,13 @@ export class ElfFile {
   #dynamic: ReadonlyMap<number, number> | null = null;
   #sections: readonly ElfSection[] | null = null;
   readonly #sectionHeaders: SectionHeaders;
+  readonly #code: readonly MappedCode[];
 
   /** Throws `ElfError` unless `file` has a sound ELF header and program headers. */
   constructor(readonly file: ByteSource) {
     const head = readSegments(file);
     this.segments = head.segments;
+    this.#code = mappedCode(head.segments);
     this.#sectionHeaders = head.sectionHeaders;
     const notes = readNotes(
       file,
@@ -80,12 +90,8 @@ export class ElfFile {
 
   /** The virtual address that file offset `offset` has in an executable mapping, or null where none covers it. */
   addressOf(offset: number): number | null {
-    for (const segment of this.segments) {
-      if (segment.type !== PT_LOAD || (segment.flags & PF_X) === 0) continue;
-      // The kernel maps whole pages: the bytes around a segment, up to the page's ends, are mapped with it.
-      const start = segment.offset - (segment.offset % PAGE_BYTES);
-      const end = Math.ceil((segment.offset + segment.fileBytes) / PAGE_BYTES) * PAGE_BYTES;
-      if (offset >= start && offset < end) return offset - segment.offset + segment.address;
+    for (const { start, end, addressOfByteZero } of this.#code) {
+      if (offset >= start && offset < end) return offset + addressOfByteZero;
     }
     return null;
   }
@@ -138,4 +144,15 @@ export class ElfFile {
       throw error;
     }
   }
+}
+
+/** The kernel maps whole pages: the bytes around a segment, up to the page's ends, are mapped with it. */
+function mappedCode(segments: readonly ElfSegment[]): MappedCode[] {
+  return segments
+    .filter(({ type, flags }) => type === PT_LOAD && (flags & PF_X) !== 0)
+    .map(({ offset, fileBytes, address }) => ({
+      start: offset - (offset % PAGE_BYTES),
+      end: Math.ceil((offset + fileBytes) / PAGE_BYTES) * PAGE_BYTES,
+      addressOfByteZero: address - offset,
+    }));
 }

@@ -1,38 +1,15 @@
-import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  futimesSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writevSync,
-} from 'node:fs';
+import { hash as digest } from 'node:crypto';
+import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
-import { crc32 } from 'node:zlib';
-import { SymbolTable } from './symbol-table.js';
+import { type NativeSymbolTable, openSymbolTable } from '../wire/addon.js';
 
-const MAGIC = 'offheap\0';
-/** To be raised with each change of what a table holds. */
-const VERSION = 1;
+/** What a file has before its table. */
 const HEAD_BYTES = 64;
-const VERSION_AT = 8;
-const CHECKSUM_AT = 12;
-const CHECKED_FROM = 16;
-const KEY_AT = 16;
 const MOST_BYTES = 256 << 20;
-const MOST_FILE_BYTES = 512 << 20;
 /** What stays when there is too much. */
 const KEPT_SHARE = 0.75;
 const SUFFIX = '.symbols';
-const TOUCHED_MS = 3_600_000;
 const ABANDONED_MS = 3_600_000;
 
 /**
@@ -62,46 +39,20 @@ export class SymbolCache {
     return isAbsolute(home) ? new SymbolCache(join(home, '.cache', 'offheap', 'symbols')) : null;
   }
 
-  read(key: string): SymbolTable | null {
+  read(key: string): NativeSymbolTable | null {
     if (!this.#open()) return null;
     const hash = keyHash(key);
-    const path = this.#pathOf(hash);
-    let descriptor: number;
-    try {
-      descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    } catch {
-      return null;
-    }
-    try {
-      const table = readTable(descriptor, hash);
-      if (table === null) rmSync(path, { force: true });
-      return table;
-    } catch {
-      return null;
-    } finally {
-      closeSync(descriptor);
-    }
+    return openSymbolTable(this.#pathOf(hash), hash);
   }
 
-  write(key: string, { bytes }: SymbolTable): void {
-    if (this.problem !== null || bytes.length > MOST_FILE_BYTES || !this.#open()) return;
-    const head = Buffer.alloc(HEAD_BYTES);
-    head.write(MAGIC, 'latin1');
-    head.writeUInt32LE(VERSION, VERSION_AT);
+  write(key: string, table: NativeSymbolTable): void {
+    if (this.problem !== null || !this.#open()) return;
     const hash = keyHash(key);
-    hash.copy(head, KEY_AT);
-    head.writeUInt32LE(crc32(bytes, crc32(head.subarray(CHECKED_FROM))), CHECKSUM_AT);
     const scratch = join(this.folder, `.${process.pid}-${this.#written++}-${Date.now()}`);
     try {
-      const descriptor = openSync(scratch, 'wx', 0o600);
-      try {
-        const written = writevSync(descriptor, [head, bytes]);
-        if (written !== HEAD_BYTES + bytes.length) throw new Error('no space left');
-      } finally {
-        closeSync(descriptor);
-      }
+      table.save(scratch, hash);
       renameSync(scratch, this.#pathOf(hash));
-      this.#makeRoom(HEAD_BYTES + bytes.length);
+      this.#makeRoom(HEAD_BYTES + table.figures().bytes);
     } catch (error) {
       rmSync(scratch, { force: true });
       this.problem = `symbol tables can't be kept in ${this.folder}: ${(error as Error).message}`;
@@ -155,31 +106,10 @@ export class SymbolCache {
   }
 }
 
-function readTable(descriptor: number, key: Buffer): SymbolTable | null {
-  const stat = fstatSync(descriptor);
-  if (!stat.isFile() || !isOurs(stat) || stat.size < HEAD_BYTES || stat.size > MOST_FILE_BYTES) return null;
-  // Of its own, so that its parts stand at multiples of 4.
-  const content = Buffer.allocUnsafeSlow(stat.size) as Buffer<ArrayBuffer>;
-  if (readSync(descriptor, content, 0, stat.size, 0) !== stat.size) return null;
-  const isSound =
-    content.toString('latin1', 0, MAGIC.length) === MAGIC &&
-    content.readUInt32LE(VERSION_AT) === VERSION &&
-    content.subarray(KEY_AT, KEY_AT + key.length).equals(key) &&
-    content.readUInt32LE(CHECKSUM_AT) === crc32(content.subarray(CHECKED_FROM));
-  if (!isSound) return null;
-  if (Date.now() - stat.mtimeMs > TOUCHED_MS) futimesSync(descriptor, new Date(), new Date());
-  try {
-    return new SymbolTable(new Uint8Array(content.buffer, HEAD_BYTES));
-  } catch (error) {
-    if (error instanceof RangeError) return null;
-    throw error;
-  }
-}
-
 function isOurs({ uid, mode }: { uid: number; mode: number }): boolean {
   return uid === process.geteuid?.() && (mode & 0o022) === 0;
 }
 
 function keyHash(key: string): Buffer {
-  return createHash('sha256').update(key).digest();
+  return digest('sha256', key, 'buffer');
 }

@@ -1,17 +1,27 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BoundedFile, ElfError } from '../modules/bounded-file.js';
 import { ElfFile } from '../modules/elf.js';
 import { PF_X, PT_LOAD } from '../modules/elf-headers.js';
 import type { Module } from '../modules/table.js';
+import type { NativeSymbolTable } from '../wire/addon.js';
 import { demangle } from './demangle.js';
 import { describeFrame } from './frame.js';
+import { SymbolCache } from './symbol-cache.js';
 import { readSymbolTable } from './symbol-reader.js';
-import type { SymbolTable } from './symbol-table.js';
 import { displayName, Symbolizer } from './symbols.js';
 
 const LIBSTDCXX = '/usr/lib/x86_64-linux-gnu/libstdc++.so.6';
@@ -164,6 +174,29 @@ describe.each([
 });
 
 describe('libstdc++', () => {
+  it.each([0, 8192])('is read anew where its cached table is cut to %i bytes while in use', async (bytes) => {
+    const module = moduleOf(LIBSTDCXX);
+    const sized = listedFunctions(LIBSTDCXX).filter(({ bytes }) => bytes > 0);
+    const asked = [...places(200)].map((place) => BASE + sized[Math.floor(place * sized.length)]!.address);
+    const cached = join(folder, `cut-${bytes}`, 'symbols');
+    const looks = [
+      (symbolizer: Symbolizer) => asked.map((address) => symbolizer.function(module, address, true)?.rawName),
+      (symbolizer: Symbolizer) => asked.map((address) => symbolizer.rawName(module, address, true)),
+    ];
+    for (const look of looks) {
+      const expected = look(new Symbolizer({ cache: new SymbolCache(cached) }));
+      // Tables are written when names have been told.
+      await setImmediate();
+      const symbolizer = new Symbolizer({ cache: new SymbolCache(cached) });
+      expect(symbolizer.rawName(module, asked[0]!, true)).toBe(expected[0]);
+      const [file] = readdirSync(cached);
+      truncateSync(join(cached, file!), bytes);
+      expect(look(symbolizer)).toEqual(expected);
+      await setImmediate();
+      expect(look(new Symbolizer({ cache: new SymbolCache(cached) }))).toEqual(expected);
+    }
+  });
+
   it('has the functions that addr2line says, at 2,500 places', () => {
     const sized = listedFunctions(LIBSTDCXX).filter(({ bytes }) => bytes > 0);
     const aliases = new Map<string, number>(sized.map(({ name, address }) => [name, address]));
@@ -210,7 +243,7 @@ describe('libstdc++', () => {
 describe('a compiled program', () => {
   const place = (path: string, name: string) =>
     listedFunctions(path).find((symbol) => symbol.name === name)!.address;
-  const nameAt = (table: SymbolTable, address: number) => {
+  const nameAt = (table: NativeSymbolTable, address: number) => {
     const index = table.indexAt(address);
     return index < 0 ? null : table.rawName(index);
   };
@@ -271,7 +304,7 @@ describe('a compiled program', () => {
     writeFileSync(sectionless, bytes);
     for (const file of [path, sectionless]) {
       const table = readSymbolTable(new ElfFile(new BoundedFile(file)));
-      const names = Array.from({ length: table.count }, (_, i) => table.rawName(i)).filter(
+      const names = Array.from({ length: table.figures().functions }, (_, i) => table.rawName(i)).filter(
         (name) => name !== null && !name.endsWith('@plt'),
       );
       expect(names).toEqual(
@@ -299,7 +332,9 @@ describe('a compiled program', () => {
     const labels = [...said.matchAll(/^(\w+) <([^\s@>]+@plt)>:$/gm)];
     expect(labels.length).toBeGreaterThan(name.startsWith('lazily') ? 2 : 0);
     for (const [, address, label] of labels) expect(nameAt(table, Number.parseInt(address!, 16))).toBe(label);
-    expect(Array.from({ length: table.count }, (_, i) => table.rawName(i))).toContain('__cxa_finalize@plt');
+    expect(Array.from({ length: table.figures().functions }, (_, i) => table.rawName(i))).toContain(
+      '__cxa_finalize@plt',
+    );
   });
 
   it('knows where functions without a name begin and end, also next to a label without a size', () => {

@@ -1,12 +1,12 @@
 import { ElfError } from '../modules/bounded-file.js';
 import type { ElfFile } from '../modules/elf.js';
 import { fileAddress, type Module } from '../modules/table.js';
+import { type NativeSymbolTable, TABLE_GONE } from '../wire/addon.js';
 import { demangle } from './demangle.js';
 import { demangleD } from './demangle-d.js';
 import { shortCName, shortCppName } from './short-name.js';
 import type { SymbolCache } from './symbol-cache.js';
 import { readSymbolTable } from './symbol-reader.js';
-import type { SymbolTable } from './symbol-table.js';
 import { moduleFault, reasonOf, type UnnamedReason } from './unnamed.js';
 
 export interface FunctionName {
@@ -26,7 +26,9 @@ export interface SymbolizerOptions {
 }
 
 interface Loaded {
-  table: SymbolTable | null;
+  key: string;
+  bytes: number;
+  table: NativeSymbolTable | null;
   names: Map<number, Omit<FunctionName, 'offset'> | null>;
   /** Why names are missing. */
   fault: UnnamedReason | null;
@@ -38,7 +40,7 @@ interface Loaded {
 /** A function of a file: its position in the file's table. Addresses are those of the file. */
 interface Place {
   loaded: Loaded;
-  table: SymbolTable;
+  table: NativeSymbolTable;
   index: number;
   address: number;
 }
@@ -91,8 +93,12 @@ export class Symbolizer {
 
   /** As `function`, but only the name in the symbol table. */
   rawName(module: Module, address: number, exact: boolean): string | null {
-    const place = this.#place(module, address, exact);
-    return place?.table.rawName(place.index) ?? null;
+    const loaded = this.#loadedOf(module);
+    if (loaded === null || loaded.table === null) return null;
+    const name = loaded.table.rawNameAt(lookUpAddress(module, address, exact));
+    if (name !== undefined) return name;
+    this.#forget(loaded);
+    return this.rawName(module, address, exact);
   }
 
   /** Where the function begins in its file, also of one without a name; null where that isn't known. */
@@ -109,17 +115,22 @@ export class Symbolizer {
   }
 
   #place(module: Module, address: number, exact: boolean): Place | null {
-    const { elf, path } = module;
-    if (elf === null || module.stale !== null) {
-      const problem = module.stale ?? module.problem;
-      if (path !== null && problem !== null) this.#problems.set(path, problem);
-      return null;
-    }
-    const inFile = fileAddress(module, address);
-    const loaded = this.#load(elf, path ?? module.name);
+    const loaded = this.#loadedOf(module);
+    if (loaded === null || loaded.table === null) return null;
     const { table } = loaded;
-    const index = table?.indexAt(exact ? inFile : inFile - 1) ?? -1;
-    return table === null || index < 0 ? null : { loaded, table, index, address: inFile };
+    const index = table.indexAt(lookUpAddress(module, address, exact));
+    if (index >= 0) return { loaded, table, index, address: fileAddress(module, address) };
+    if (index !== TABLE_GONE) return null;
+    this.#forget(loaded);
+    return this.#place(module, address, exact);
+  }
+
+  #loadedOf(module: Module): Loaded | null {
+    const { elf, path } = module;
+    if (elf !== null && module.stale === null) return this.#load(elf, path ?? module.name);
+    const problem = module.stale ?? module.problem;
+    if (path !== null && problem !== null) this.#problems.set(path, problem);
+    return null;
   }
 
   #load(elf: ElfFile, path: string): Loaded {
@@ -134,22 +145,32 @@ export class Symbolizer {
   }
 
   #read(elf: ElfFile, key: string, path: string): Loaded {
-    const loaded: Loaded = { table: null, names: new Map(), fault: null, usedAt: 0, isForgotten: false };
+    const loaded: Loaded = {
+      key,
+      bytes: 0,
+      table: null,
+      names: new Map(),
+      fault: null,
+      usedAt: 0,
+      isForgotten: false,
+    };
     try {
       loaded.table = this.#table(elf, key);
-      if (loaded.table.named === 0) this.#problems.set(path, `${path} has no symbol table`);
+      const { named, bytes } = loaded.table.figures();
+      loaded.bytes = bytes;
+      if (named === 0) this.#problems.set(path, `${path} has no symbol table`);
     } catch (error) {
       if (!(error instanceof ElfError)) throw error;
       this.#problems.set(path, error.message);
       loaded.fault = reasonOf(error.code);
     }
-    this.#forgetBeyond(this.#mostMemoryBytes - (loaded.table?.memoryBytes ?? 0));
+    this.#forgetBeyond(this.#mostMemoryBytes - loaded.bytes);
     this.#loaded.set(key, loaded);
-    this.#memoryBytes += loaded.table?.memoryBytes ?? 0;
+    this.#memoryBytes += loaded.bytes;
     return loaded;
   }
 
-  #table(elf: ElfFile, key: string): SymbolTable {
+  #table(elf: ElfFile, key: string): NativeSymbolTable {
     // What is read from memory is less than the file holds.
     const cache = elf.file.sharedPath === null ? null : this.#cache;
     const kept = cache?.read(key);
@@ -162,14 +183,24 @@ export class Symbolizer {
 
   #forgetBeyond(bytes: number): void {
     while (this.#memoryBytes > bytes && this.#loaded.size > 0) {
-      const [[first], rest] = [this.#loaded, this.#loaded.entries()];
-      let [key, oldest] = first!;
-      for (const [each, loaded] of rest) if (loaded.usedAt < oldest.usedAt) [key, oldest] = [each, loaded];
-      this.#loaded.delete(key);
-      this.#memoryBytes -= oldest.table?.memoryBytes ?? 0;
-      oldest.isForgotten = true;
+      let oldest: Loaded | undefined;
+      for (const each of this.#loaded.values()) {
+        if (oldest === undefined || each.usedAt < oldest.usedAt) oldest = each;
+      }
+      this.#forget(oldest!);
     }
   }
+
+  #forget(loaded: Loaded): void {
+    if (this.#loaded.delete(loaded.key)) this.#memoryBytes -= loaded.bytes;
+    loaded.isForgotten = true;
+  }
+}
+
+/** The byte before a return address: see `Symbolizer.function`. */
+function lookUpAddress(module: Module, address: number, exact: boolean): number {
+  const inFile = fileAddress(module, address);
+  return exact ? inFile : inFile - 1;
 }
 
 /** A stripped copy has its original's build-id, but not its size. */
