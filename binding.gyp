@@ -38,7 +38,7 @@
         "native/addon/ring_reader.cc",
         "native/addon/symbol_file.cc",
         "native/addon/symbol_table.cc",
-        "native/addon/symbol_table_object.cc",
+        "native/addon/symbol_table_functions.cc",
         "native/addon/target_memory.cc",
         "native/addon/unwind_ranges.cc",
       ],

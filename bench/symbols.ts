@@ -19,7 +19,7 @@ function measure<T>(what: string, action: () => T): T {
 const elf = measure('headers, build-id, SONAME', () => new ElfFile(new BoundedFile(path)));
 const table = measure('symbol table, cold', () => readSymbolTable(elf));
 measure('symbol table, warm', () => readSymbolTable(elf));
-const { functions, named: withName, bytes } = table.figures();
+const { functions, named: withName, bytes } = table;
 console.log(
   `${path}: ${(elf.file.bytes / 1e6).toFixed(1)} MB, ${functions} functions, ${withName} with a name`,
 );

@@ -1,5 +1,5 @@
-// What `require('offheap.node')` gives: layout(), Channel, Heap, PerfWitness, SymbolTable, residency(),
-// pageBytes(), mappings(), glibcHeaps(), pythonArenas(), functionIndex(), clock().
+// What `require('offheap.node')` gives: layout(), Channel, Heap, PerfWitness, residency(), pageBytes(),
+// mappings(), glibcHeaps(), pythonArenas(), functionIndex(), what is in symbol_table_functions.h, clock().
 #include <napi.h>
 
 #include "native/addon/channel_object.h"
@@ -11,7 +11,7 @@
 #include "native/addon/layout_data.h"
 #include "native/addon/perf_witness_object.h"
 #include "native/addon/python_arenas_object.h"
-#include "native/addon/symbol_table_object.h"
+#include "native/addon/symbol_table_functions.h"
 
 namespace offheap::addon {
 namespace {
@@ -31,13 +31,20 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
     exports.Set("Channel", ChannelObject::define(env));
     exports.Set("Heap", HeapObject::define(env));
     exports.Set("PerfWitness", PerfWitnessObject::define(env));
-    exports.Set("SymbolTable", SymbolTableObject::define(env));
     exports.Set("residency", Napi::Function::New(env, residency, "residency"));
     exports.Set("pageBytes", Napi::Function::New(env, page_bytes, "pageBytes"));
     exports.Set("mappings", Napi::Function::New(env, mappings, "mappings"));
     exports.Set("glibcHeaps", Napi::Function::New(env, glibc_heaps, "glibcHeaps"));
     exports.Set("pythonArenas", Napi::Function::New(env, python_arenas, "pythonArenas"));
     exports.Set("functionIndex", Napi::Function::New(env, function_index, "functionIndex"));
+    exports.Set("symbolTable", Napi::Function::New(env, symbol_table, "symbolTable"));
+    exports.Set("openSymbolTable", Napi::Function::New(env, open_symbol_table, "openSymbolTable"));
+    exports.Set("saveSymbolTable", Napi::Function::New(env, save_symbol_table, "saveSymbolTable"));
+    exports.Set("symbolTableFigures", Napi::Function::New(env, symbol_table_figures, "symbolTableFigures"));
+    exports.Set("functionIndexAt", Napi::Function::New(env, function_index_at, "functionIndexAt"));
+    exports.Set("functionAddress", Napi::Function::New(env, function_address, "functionAddress"));
+    exports.Set("functionName", Napi::Function::New(env, function_name, "functionName"));
+    exports.Set("functionNameAt", Napi::Function::New(env, function_name_at, "functionNameAt"));
     exports.Set("clock", Napi::Function::New(env, clock, "clock"));
     return exports;
 }

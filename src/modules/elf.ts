@@ -21,14 +21,8 @@ const DT_STRTAB = 5;
 /** A dynamic section or a string longer than this belongs to no real library. */
 const MOST_DYNAMIC_ENTRIES = 4096;
 const LONGEST_NAME_BYTES = 65536;
-
-/** Where an executable segment lies in the file. */
-interface MappedCode {
-  start: number;
-  end: number;
-  /** Virtual address that the file's first byte would have. */
-  addressOfByteZero: number;
-}
+/** Of an executable segment: its start and end in the file, and the virtual address of the file's first byte. */
+const CODE_FIELDS = 3;
 
 /**
  * An ELF64 little-endian x86-64 program or library, read part by part. The file is anybody's: every offset and count
@@ -44,7 +38,7 @@ export class ElfFile {
   #dynamic: ReadonlyMap<number, number> | null = null;
   #sections: readonly ElfSection[] | null = null;
   readonly #sectionHeaders: SectionHeaders;
-  readonly #code: readonly MappedCode[];
+  readonly #code: Float64Array;
 
   /** Throws `ElfError` unless `file` has a sound ELF header and program headers. */
   constructor(readonly file: ByteSource) {
@@ -90,8 +84,9 @@ export class ElfFile {
 
   /** The virtual address that file offset `offset` has in an executable mapping, or null where none covers it. */
   addressOf(offset: number): number | null {
-    for (const { start, end, addressOfByteZero } of this.#code) {
-      if (offset >= start && offset < end) return offset + addressOfByteZero;
+    const code = this.#code;
+    for (let i = 0; i < code.length; i += CODE_FIELDS) {
+      if (offset >= code[i]! && offset < code[i + 1]!) return offset + code[i + 2]!;
     }
     return null;
   }
@@ -146,13 +141,15 @@ export class ElfFile {
   }
 }
 
-/** The kernel maps whole pages: the bytes around a segment, up to the page's ends, are mapped with it. */
-function mappedCode(segments: readonly ElfSegment[]): MappedCode[] {
-  return segments
-    .filter(({ type, flags }) => type === PT_LOAD && (flags & PF_X) !== 0)
-    .map(({ offset, fileBytes, address }) => ({
-      start: offset - (offset % PAGE_BYTES),
-      end: Math.ceil((offset + fileBytes) / PAGE_BYTES) * PAGE_BYTES,
-      addressOfByteZero: address - offset,
-    }));
+/** `CODE_FIELDS` of each, in one row: every frame is looked up here. */
+function mappedCode(segments: readonly ElfSegment[]): Float64Array {
+  const code = segments.filter(({ type, flags }) => type === PT_LOAD && (flags & PF_X) !== 0);
+  return Float64Array.from(
+    code.flatMap(({ offset, fileBytes, address }) => [
+      // The kernel maps whole pages: the bytes around a segment, up to the page's ends, are mapped with it.
+      offset - (offset % PAGE_BYTES),
+      Math.ceil((offset + fileBytes) / PAGE_BYTES) * PAGE_BYTES,
+      address - offset,
+    ]),
+  );
 }

@@ -22,14 +22,14 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { BoundedFile } from '../modules/bounded-file.js';
 import { ElfFile } from '../modules/elf.js';
-import { type NativeSymbolTable, symbolTable } from '../wire/addon.js';
+import { SymbolTable } from '../wire/symbol-table.js';
 import { SymbolCache } from './symbol-cache.js';
 import { readSymbolTable } from './symbol-reader.js';
 
 const HEAD_BYTES = 64;
 let top = '';
 let folder = '';
-let table: NativeSymbolTable;
+let table: SymbolTable;
 let round = 0;
 
 beforeAll(() => {
@@ -48,8 +48,8 @@ function files(): string[] {
   return readdirSync(folder).map((name) => join(folder, name));
 }
 
-function namesOf(read: NativeSymbolTable | null): (string | null)[] | null {
-  return read && Array.from({ length: read.figures().functions }, (_, index) => read.rawName(index));
+function namesOf(read: SymbolTable | null): (string | null)[] | null {
+  return read && Array.from({ length: read.functions }, (_, index) => read.rawName(index));
 }
 
 /** A cache that has one table, as another collector would find it. */
@@ -139,7 +139,7 @@ describe('SymbolCache', () => {
         // The head's sizes stay: a table of another size is refused when it is opened.
         for (const [word, value] of changes) if (word >= 5) words.setInt32(4 * word, value);
         const cache = new SymbolCache(folder);
-        cache.write('key', symbolTable(bytes));
+        cache.write('key', SymbolTable.of(bytes));
         const read = cache.read('key')!;
         for (let address = 0; address < 0x5000; address += 0x71) {
           read.rawNameAt(address);
@@ -152,7 +152,7 @@ describe('SymbolCache', () => {
   });
 
   it('makes room by what was used longest ago, and clears away what a killed collector left', () => {
-    const bytes = table.figures().bytes + HEAD_BYTES;
+    const bytes = table.bytes + HEAD_BYTES;
     const cache = new SymbolCache(folder, 4 * bytes);
     for (let i = 0; i < 4; i++) {
       cache.write(`key ${i}`, table);
@@ -172,19 +172,19 @@ describe('SymbolCache', () => {
   it('is safe for collectors that write at once', async () => {
     const script = `
       const { SymbolCache } = await import(process.argv[1]);
-      const { symbolTable } = await import(process.argv[2]);
-      const table = symbolTable((await import('node:fs')).readFileSync(process.argv[3]).subarray(64));
+      const { SymbolTable } = await import(process.argv[2]);
+      const table = SymbolTable.of((await import('node:fs')).readFileSync(process.argv[3]).subarray(64));
       const cache = new SymbolCache(process.argv[4], 20000);
       for (let i = 0; i < 200; i++) {
         cache.write('key ' + i % 7, table);
         const read = cache.read('key ' + (i + 3) % 7);
-        if (read !== null && read.figures().functions !== table.figures().functions) throw new Error('another table');
+        if (read !== null && read.functions !== table.functions) throw new Error('another table');
       }
       if (cache.problem !== null) throw new Error(cache.problem);`;
     const raw = join(top, 'table');
     filled();
     copyFileSync(files()[0]!, raw);
-    const urls = ['symbol-cache', '../wire/addon'].map(
+    const urls = ['symbol-cache', '../wire/symbol-table'].map(
       (name) => new URL(`./${name}.ts`, import.meta.url).href,
     );
     const args = ['--import', 'tsx', '--input-type=module', '-e', script, ...urls, raw, folder];

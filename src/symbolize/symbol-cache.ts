@@ -2,7 +2,7 @@ import { hash as digest } from 'node:crypto';
 import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
-import { type NativeSymbolTable, openSymbolTable } from '../wire/addon.js';
+import { SymbolTable } from '../wire/symbol-table.js';
 
 /** What a file has before its table. */
 const HEAD_BYTES = 64;
@@ -39,20 +39,20 @@ export class SymbolCache {
     return isAbsolute(home) ? new SymbolCache(join(home, '.cache', 'offheap', 'symbols')) : null;
   }
 
-  read(key: string): NativeSymbolTable | null {
+  read(key: string): SymbolTable | null {
     if (!this.#open()) return null;
     const hash = keyHash(key);
-    return openSymbolTable(this.#pathOf(hash), hash);
+    return SymbolTable.open(this.#pathOf(hash), hash);
   }
 
-  write(key: string, table: NativeSymbolTable): void {
+  write(key: string, table: SymbolTable): void {
     if (this.problem !== null || !this.#open()) return;
     const hash = keyHash(key);
     const scratch = join(this.folder, `.${process.pid}-${this.#written++}-${Date.now()}`);
     try {
       table.save(scratch, hash);
       renameSync(scratch, this.#pathOf(hash));
-      this.#makeRoom(HEAD_BYTES + table.figures().bytes);
+      this.#makeRoom(HEAD_BYTES + table.bytes);
     } catch (error) {
       rmSync(scratch, { force: true });
       this.problem = `symbol tables can't be kept in ${this.folder}: ${(error as Error).message}`;

@@ -2,7 +2,8 @@ import { ElfError } from '../modules/bounded-file.js';
 import type { ElfFile } from '../modules/elf.js';
 import { PF_X, PT_GNU_EH_FRAME, PT_LOAD } from '../modules/elf-headers.js';
 import { SHT_NOBITS } from '../modules/elf-sections.js';
-import { type FunctionSources, functionIndex, type NativeSymbolTable, symbolTable } from '../wire/addon.js';
+import { type FunctionSources, functionIndex } from '../wire/addon.js';
+import { SymbolTable } from '../wire/symbol-table.js';
 import { miniDebugInfo } from './mini-debug-info.js';
 import { dynamicTable, fullTable, type SymbolSource } from './symbol-source.js';
 
@@ -23,7 +24,7 @@ const EH_FRAME_PCREL_SDATA4 = 0x1b;
  * Reads a file's functions: from .symtab, .dynsym and the symbols compressed into .gnu_debugdata, the stubs of its
  * procedure linkage table, and those that only .eh_frame knows of. Throws `ElfError`.
  */
-export function readSymbolTable(elf: ElfFile): NativeSymbolTable {
+export function readSymbolTable(elf: ElfFile): SymbolTable {
   const dynamic = dynamicTable(elf);
   const full = fullTable(elf);
   const mini = full === null ? miniDebugInfo(elf) : null;
@@ -33,7 +34,7 @@ export function readSymbolTable(elf: ElfFile): NativeSymbolTable {
   const read = dynamic && readTable(elf, dynamic);
   if (read !== null) tables.push(read);
   if (mini !== null && miniTable !== null) tables.push(readTable(mini, miniTable));
-  return symbolTable(
+  return SymbolTable.of(
     functionIndex({
       tables,
       code: codeOf(elf),

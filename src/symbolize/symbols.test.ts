@@ -17,7 +17,7 @@ import { BoundedFile, ElfError } from '../modules/bounded-file.js';
 import { ElfFile } from '../modules/elf.js';
 import { PF_X, PT_LOAD } from '../modules/elf-headers.js';
 import type { Module } from '../modules/table.js';
-import type { NativeSymbolTable } from '../wire/addon.js';
+import type { SymbolTable } from '../wire/symbol-table.js';
 import { demangle } from './demangle.js';
 import { describeFrame } from './frame.js';
 import { SymbolCache } from './symbol-cache.js';
@@ -243,7 +243,7 @@ describe('libstdc++', () => {
 describe('a compiled program', () => {
   const place = (path: string, name: string) =>
     listedFunctions(path).find((symbol) => symbol.name === name)!.address;
-  const nameAt = (table: NativeSymbolTable, address: number) => {
+  const nameAt = (table: SymbolTable, address: number) => {
     const index = table.indexAt(address);
     return index < 0 ? null : table.rawName(index);
   };
@@ -304,7 +304,7 @@ describe('a compiled program', () => {
     writeFileSync(sectionless, bytes);
     for (const file of [path, sectionless]) {
       const table = readSymbolTable(new ElfFile(new BoundedFile(file)));
-      const names = Array.from({ length: table.figures().functions }, (_, i) => table.rawName(i)).filter(
+      const names = Array.from({ length: table.functions }, (_, i) => table.rawName(i)).filter(
         (name) => name !== null && !name.endsWith('@plt'),
       );
       expect(names).toEqual(
@@ -332,7 +332,7 @@ describe('a compiled program', () => {
     const labels = [...said.matchAll(/^(\w+) <([^\s@>]+@plt)>:$/gm)];
     expect(labels.length).toBeGreaterThan(name.startsWith('lazily') ? 2 : 0);
     for (const [, address, label] of labels) expect(nameAt(table, Number.parseInt(address!, 16))).toBe(label);
-    expect(Array.from({ length: table.figures().functions }, (_, i) => table.rawName(i))).toContain(
+    expect(Array.from({ length: table.functions }, (_, i) => table.rawName(i))).toContain(
       '__cxa_finalize@plt',
     );
   });

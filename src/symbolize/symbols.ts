@@ -1,7 +1,7 @@
 import { ElfError } from '../modules/bounded-file.js';
 import type { ElfFile } from '../modules/elf.js';
 import { fileAddress, type Module } from '../modules/table.js';
-import { type NativeSymbolTable, TABLE_GONE } from '../wire/addon.js';
+import { type SymbolTable, TABLE_GONE } from '../wire/symbol-table.js';
 import { demangle } from './demangle.js';
 import { demangleD } from './demangle-d.js';
 import { shortCName, shortCppName } from './short-name.js';
@@ -28,7 +28,7 @@ export interface SymbolizerOptions {
 interface Loaded {
   key: string;
   bytes: number;
-  table: NativeSymbolTable | null;
+  table: SymbolTable | null;
   names: Map<number, Omit<FunctionName, 'offset'> | null>;
   /** Why names are missing. */
   fault: UnnamedReason | null;
@@ -40,7 +40,7 @@ interface Loaded {
 /** A function of a file: its position in the file's table. Addresses are those of the file. */
 interface Place {
   loaded: Loaded;
-  table: NativeSymbolTable;
+  table: SymbolTable;
   index: number;
   address: number;
 }
@@ -156,9 +156,8 @@ export class Symbolizer {
     };
     try {
       loaded.table = this.#table(elf, key);
-      const { named, bytes } = loaded.table.figures();
-      loaded.bytes = bytes;
-      if (named === 0) this.#problems.set(path, `${path} has no symbol table`);
+      loaded.bytes = loaded.table.bytes;
+      if (loaded.table.named === 0) this.#problems.set(path, `${path} has no symbol table`);
     } catch (error) {
       if (!(error instanceof ElfError)) throw error;
       this.#problems.set(path, error.message);
@@ -170,7 +169,7 @@ export class Symbolizer {
     return loaded;
   }
 
-  #table(elf: ElfFile, key: string): NativeSymbolTable {
+  #table(elf: ElfFile, key: string): SymbolTable {
     // What is read from memory is less than the file holds.
     const cache = elf.file.sharedPath === null ? null : this.#cache;
     const kept = cache?.read(key);

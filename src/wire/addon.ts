@@ -144,39 +144,27 @@ export interface FunctionSources {
   unwind: { section: Uint8Array; address: number } | null;
 }
 
-/**
- * The functions of one file by address. Between two boundaries the name is the same: that of the innermost function
- * there. A function with a size ends with it, so padding has no name; one without reaches to the next function, unless
- * it lies within another. What .eh_frame alone knows of is a function without a name. Addresses are virtual ones of the
- * file. Whatever its bytes hold, look-ups end with an answer.
- */
-export interface NativeSymbolTable {
-  /** Index of the function that holds the byte at an address, -1 for none; or `TABLE_GONE`. */
-  indexAt(address: number): number;
-  /** Where a function begins. */
-  addressOf(index: number): number;
-  /** Mangled, without a version; "name@plt" for a stub; null where the file doesn't name the function. */
-  rawName(index: number): string | null;
-  /** Both in one call; undefined where the table is gone. */
-  rawNameAt(address: number): string | null | undefined;
-  /** Writes it to a new file of this path. Throws `SYMBOLS_UNKEPT`. */
-  save(path: string, key: Uint8Array): void;
-  /** Functions, one for each address; those with a name; and what the table takes. */
-  figures(): { functions: number; named: number; bytes: number };
+declare const symbolTable: unique symbol;
+/** A table in the addon: see `SymbolTable`. */
+export type SymbolTableHandle = { readonly [symbolTable]: true };
+
+/** What `SymbolTable` is made of. */
+export interface SymbolTableFunctions {
+  symbolTable(bytes: Uint8Array): SymbolTableHandle | undefined;
+  openSymbolTable(path: string, key: Uint8Array): SymbolTableHandle | undefined;
+  saveSymbolTable(table: SymbolTableHandle, path: string, key: Uint8Array): void;
+  symbolTableFigures(table: SymbolTableHandle): { functions: number; named: number; bytes: number };
+  functionIndexAt(table: SymbolTableHandle, address: number): number;
+  functionAddress(table: SymbolTableHandle, index: number): number;
+  functionName(table: SymbolTableHandle, index: number): string | null;
+  functionNameAt(table: SymbolTableHandle, address: number): string | null | undefined;
 }
 
-/** The table's file was cut short since it was opened: it has to be read anew. */
-export const TABLE_GONE = -2;
-
-interface Addon {
+interface Addon extends SymbolTableFunctions {
   layout(): Layout;
   Channel: new (path: string) => NativeChannel;
   Heap: new (path: string) => NativeHeap;
   PerfWitness: new (pid: number) => NativeWitness;
-  SymbolTable: {
-    new (bytes: Uint8Array): NativeSymbolTable;
-    open(path: string, key: Uint8Array): NativeSymbolTable | null;
-  };
   residency(pid: number, ranges: Float64Array, readEntries?: boolean): Float64Array;
   pageBytes(pid: number, ranges: Float64Array, readEntries?: boolean): SortedPages;
   mappings(pid: number): MappingColumns | null;
@@ -229,23 +217,12 @@ export function openNativeWitness(pid: number): NativeWitness {
   return native(() => new addon.PerfWitness(pid));
 }
 
-/** Sorts the functions of an ELF file for look-ups. */
+/** Sorts the functions of an ELF file for look-ups: the bytes of a `SymbolTable`. */
 export function functionIndex(sources: FunctionSources): Uint8Array<ArrayBuffer> {
   return native(() => addon.functionIndex(sources));
 }
 
-/** A view of the bytes that `functionIndex` makes; throws a RangeError where they are none. */
-export function symbolTable(bytes: Uint8Array): NativeSymbolTable {
-  return new addon.SymbolTable(bytes);
-}
-
-/**
- * A table that was saved under this key, 32 bytes. Null where there is none; a file that can be written to by others, is
- * damaged, or not of this key and version is removed.
- */
-export function openSymbolTable(path: string, key: Uint8Array): NativeSymbolTable | null {
-  return addon.SymbolTable.open(path, key);
-}
+export const symbolTables: SymbolTableFunctions = addon;
 
 export function clock(): ClockSample {
   return addon.clock();
