@@ -23,8 +23,7 @@ bool look_for_python(uint64_t base) {
         .code_type = find_export(image, "PyCode_Type").start,
         .since_310 = find_export(image, "PyIter_Send").start,
         .since_39 = find_export(image, "PyFrame_GetCode").start,
-        .evaluator = evaluator.start,
-        .evaluator_end = evaluator.end,
+        .evaluator = {evaluator.start, evaluator.end},
     });
     // -X perf, and sys.activate_stack_trampoline at any time.
     __atomic_store_n(&unwind::has_trampolines, true, __ATOMIC_RELAXED);

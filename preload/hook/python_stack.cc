@@ -185,7 +185,7 @@ class Merge {
 
     static bool is_evaluator(uint64_t frame) {
         const python::Interpreter& interpreter = python::interpreter;
-        return frame - 1 - interpreter.evaluator < interpreter.evaluator_end - interpreter.evaluator;
+        return interpreter.evaluator.contains(frame - 1) || interpreter.cold_evaluator.contains(frame - 1);
     }
 
     // Frames and calls are told apart from the leaf on, where the newest of either is.

@@ -40,14 +40,18 @@ uint32_t version_of(const Exports& exports) {
 
 }  // namespace
 
-Interpreter interpreter;
+// The shim starts before its own constructors of variables would run.
+constinit Interpreter interpreter;
 
 bool adopt(const Exports& exports) {
     if (interpreter.runtime != 0) return true;
     if (!find_structures(version_of(exports), exports.runtime, &interpreter.structures)) return false;
     interpreter.code_type = exports.code_type;
     interpreter.evaluator = exports.evaluator;
-    interpreter.evaluator_end = exports.evaluator_end;
+    // Where calls of the evaluator are known by their code.
+    if (interpreter.structures.chain == Chain::frame_objects) {
+        interpreter.cold_evaluator = find_cold_part(exports.evaluator);
+    }
     // Last: other threads may be capturing already.
     __atomic_store_n(&interpreter.runtime, exports.runtime, __ATOMIC_RELEASE);
     return true;

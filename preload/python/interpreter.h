@@ -3,26 +3,26 @@
 
 #include <stdint.h>
 
+#include "preload/python/cold_part.h"
 #include "preload/python/structures.h"
 
 namespace offheap::python {
 
 // What a module that holds an interpreter exports; addresses, 0 where it does not.
 struct Exports {
-    uint64_t runtime;    // _PyRuntime
-    uint64_t version;    // Py_Version: since 3.11
-    uint64_t code_type;  // PyCode_Type
-    uint64_t since_310;  // PyIter_Send
-    uint64_t since_39;   // PyFrame_GetCode
-    uint64_t evaluator;  // _PyEval_EvalFrameDefault
-    uint64_t evaluator_end;
+    uint64_t runtime;     // _PyRuntime
+    uint64_t version;     // Py_Version: since 3.11
+    uint64_t code_type;   // PyCode_Type
+    uint64_t since_310;   // PyIter_Send
+    uint64_t since_39;    // PyFrame_GetCode
+    CodeRange evaluator;  // _PyEval_EvalFrameDefault
 };
 
 struct Interpreter {
     uint64_t runtime;  // 0: there is none
     uint64_t code_type;
-    uint64_t evaluator;
-    uint64_t evaluator_end;
+    CodeRange evaluator;
+    CodeRange cold_evaluator;  // 3.9
     Structures structures;
 };
 

@@ -121,6 +121,7 @@ bool find_frame_description(const Module& module, uint64_t address, FrameDescrip
 
     description.function = reader.pointer(common.pointer_encoding, module.eh_frame_header);
     const uint64_t function_bytes = reader.pointer_value(common.pointer_encoding);
+    description.function_end = description.function + function_bytes;
     if (common.has_augmentation_data) reader.take(reader.uleb());
     description.program = {reader.at(), body.end};
     return reader.ok() && address - description.function < function_bytes;

@@ -10,7 +10,8 @@ namespace offheap::unwind {
 
 // A function's frame description (FDE) joined with what it shares with others (CIE).
 struct FrameDescription {
-    uint64_t function;  // its first address
+    uint64_t function;      // its first address
+    uint64_t function_end;  // behind its last one
     Bytes common_program;
     Bytes program;
     uint32_t code_alignment;

@@ -149,6 +149,65 @@ def handles():
         grab("finally")
 
 
+# ---- what compilers move out of the evaluator's way, since it is rare ----
+
+class Rare:
+    def __matmul__(self, other):
+        grab("matmul")
+
+    def __imatmul__(self, other):
+        grab("imatmul")
+        return self
+
+    def __ipow__(self, other):
+        grab("ipow")
+        return self
+
+    def __ilshift__(self, other):
+        grab("ilshift")
+        return self
+
+    def __delattr__(self, name):
+        grab("delattr")
+
+    def __aiter__(self):
+        grab("aiter")
+        return self
+
+    async def __anext__(self):
+        raise StopAsyncIteration
+
+    def __aenter__(self):
+        grab("aenter")
+        return Ready()
+
+    def __aexit__(self, *error):
+        return Ready()
+
+
+async def rarely():
+    async with rare_one:
+        pass
+    async for _ in rare_one:
+        pass
+
+
+def rare():
+    rare_one @ 1
+    one = rare_one
+    one @= 1
+    one **= 1
+    one <<= 1
+    del one.attribute
+    run(rarely())
+    shown, sys.displayhook = sys.displayhook, lambda value: grab("displayhook")
+    exec(compile("1", "<single>", "single"))
+    sys.displayhook = shown
+
+
+rare_one = Rare()
+
+
 # ---- import, exec, threads, subinterpreters, greenlets ----
 
 def executes():
@@ -222,6 +281,7 @@ def everything():
     run(asynchronous())
     asyncio.run(with_task())
     handles()
+    rare()
     executes()
     imports()
     thread = threading.Thread(target=recursive, args=("thread", 2))
