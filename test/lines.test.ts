@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Snapshot, SnapshotFrame } from '../src/report/schema.js';
@@ -122,4 +122,31 @@ test('a library of the distribution, without debug information: names by its sym
   const names = stackOf(snapshot).filter(({ module }) => module === 'libc.so.6');
   expect(names[0]).toMatchObject({ function: 'mmap', inlined: false });
   expect(snapshot.completeness.degraded).toEqual([]);
+});
+
+test('one table has its lines, though nobody has asked for them before', async (context) => {
+  needs(context, 'libbacktrace');
+  const directory = channelFolder();
+  const program = buildCxx('inlined_templates');
+  const running = startOffheap(['run', '--quiet', '--dir', directory, '--', program]);
+  await running.line(/^READY$/);
+  const { stdout } = await offheap(['top', '-n', '1', '--dir', directory]);
+  expect(stdout).toMatch(/shop::Pool<long>::grow \(inlined_templates, inlined_templates\.cc:13\)$/m);
+  expect((await running.end('\n')).status).toBe(0);
+});
+
+test('a cache folder that is refused is told of', async () => {
+  const directory = channelFolder();
+  const cache = scratchFolder();
+  writeFileSync(join(cache, 'offheap'), 'in the folder’s place');
+  const env = { XDG_CACHE_HOME: cache };
+  const program = buildCxx('inlined_templates');
+  const running = startOffheap(['run', '--quiet', '--dir', directory, '--', program], { env });
+  await running.line(/^READY$/);
+  const { stdout } = await offheap(['ps', '--json', '--dir', directory]);
+  const [{ pid }] = JSON.parse(stdout) as [{ pid: number }];
+  const { completeness, stacks } = await snapshotOf(pid, directory);
+  expect(completeness.degraded).toEqual([expect.stringMatching(/^symbol tables are not kept: .*offheap/)]);
+  expect(Object.values(stacks).flat()).toContainEqual(expect.objectContaining({ function: 'main' }));
+  expect((await running.end('\n')).status).toBe(0);
 });

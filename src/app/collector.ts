@@ -1,4 +1,5 @@
 import type { Duplex, Readable, Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { SnapshotDiff } from '../report/diff.js';
 import type { FrameFilter } from '../report/frame-filter.js';
 import { type Overview, overviewOf, shownStacks } from '../report/overview.js';
@@ -16,12 +17,21 @@ export interface ReplTerminal {
   columns: number;
 }
 
+export interface OverviewOptions {
+  /** Of stacks, the frames that are shown. */
+  only?: FrameFilter | undefined;
+  /** How long to wait for lines of source that aren't known yet, two seconds at most; not at all by default. */
+  linesWithinMs?: number | undefined;
+}
+
+const MOST_WAIT_MS = 2000;
+
 /** Who watches a process: this process (`LocalCollector`), or another across its control socket. */
 export interface Collector {
   readonly pid: number;
   /** Resolves with a line that says why, once nothing new will come. */
   readonly ended: Promise<string>;
-  overview(only?: FrameFilter): Promise<Overview>;
+  overview(options?: OverviewOptions): Promise<Overview>;
   snapshot(): Promise<Snapshot>;
   account(): Promise<AccountReport>;
   trim(): Promise<TrimReport>;
@@ -55,12 +65,17 @@ export class LocalCollector implements Collector {
     return this.session.pid;
   }
 
-  async overview(only?: FrameFilter): Promise<Overview> {
+  async overview({ only, linesWithinMs = 0 }: OverviewOptions = {}): Promise<Overview> {
     const snapshot = this.session.snapshot();
     const overview = overviewOf(snapshot, only);
+    const withLines = this.session.withLines(snapshot, shownStacks(overview)).catch(() => undefined);
     // A screen doesn't wait: what is looked up now is there when it asks again.
-    this.session.withLines(snapshot, shownStacks(overview)).catch(() => {});
-    return overview;
+    if (!(linesWithinMs > 0)) return overview;
+    const timeUp = new AbortController();
+    const late = sleep(Math.min(linesWithinMs, MOST_WAIT_MS), undefined, { signal: timeUp.signal });
+    const known = await Promise.race([withLines, late.catch(() => undefined)]);
+    timeUp.abort();
+    return known === undefined ? overview : overviewOf(known, only);
   }
 
   async snapshot(): Promise<Snapshot> {

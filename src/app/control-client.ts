@@ -2,12 +2,11 @@ import { lstatSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { finished } from 'node:stream/promises';
 import type { SnapshotDiff } from '../report/diff.js';
-import type { FrameFilter } from '../report/frame-filter.js';
 import type { Overview } from '../report/overview.js';
 import type { AccountReport, Snapshot, TrimReport } from '../report/schema.js';
 import type { FlamegraphOptions, PagemapOptions } from '../session/session.js';
 import { OffheapError } from '../wire/error.js';
-import type { Collector, ReplTerminal } from './collector.js';
+import type { Collector, OverviewOptions, ReplTerminal } from './collector.js';
 import { type ControlResponse, LineReader } from './control-protocol.js';
 import type { EvaluateOptions } from './evaluate.js';
 
@@ -71,8 +70,8 @@ class RemoteCollector implements Collector {
     });
   }
 
-  overview(only?: FrameFilter): Promise<Overview> {
-    return this.call('overview', { only });
+  overview(options: OverviewOptions = {}): Promise<Overview> {
+    return this.call('overview', { ...options });
   }
 
   snapshot(): Promise<Snapshot> {

@@ -143,7 +143,10 @@ function parse(line: string): ControlRequest {
 async function call(collector: Collector, { method, params }: ControlRequest): Promise<unknown> {
   switch (method) {
     case 'overview':
-      return collector.overview(FRAME_FILTERS.find((filter) => filter === params.only));
+      return collector.overview({
+        only: FRAME_FILTERS.find((filter) => filter === params.only),
+        linesWithinMs: typeof params.linesWithinMs === 'number' ? params.linesWithinMs : undefined,
+      });
     case 'snapshot':
       return collector.snapshot();
     case 'account':

@@ -9,6 +9,7 @@ import { columnsOf, print, waiting, wantsColors } from './streams.js';
 import { renderTop, sortedOwners, type TopSort, type TopState } from './top-screen.js';
 
 const SAMPLES = 60;
+const LINES_WITHIN_MS = 2000;
 const SORTS: Record<string, TopSort> = { g: 'growth', r: 'resident', b: 'bytes' };
 const ENTER = '\u001b[?1049h\u001b[?25l';
 const LEAVE = '\u001b[?25h\u001b[?1049l';
@@ -23,18 +24,25 @@ export interface TopOptions {
 
 export async function top(collector: Collector, options: TopOptions): Promise<void> {
   const interactive = process.stdin.isTTY && process.stdout.isTTY;
-  const first = await waiting('reading the ledger', collector.overview(options.only));
+  const { only } = options;
+  // A live view has them a moment later. What is printed stays as it is.
+  const asked = interactive ? { only } : { only, linesWithinMs: LINES_WITHIN_MS };
+  const first = await waiting('reading the ledger', collector.overview(asked));
   if (interactive) await new TopTerminal(collector, first, options).show();
-  else await printTables(collector, first, options);
+  else await printTables(first, options, { collector, next: () => collector.overview(asked) });
 }
 
-async function printTables(collector: Collector, first: Overview, options: TopOptions): Promise<void> {
+async function printTables(
+  first: Overview,
+  options: TopOptions,
+  { collector, next }: { collector: Collector; next: () => Promise<Overview> },
+): Promise<void> {
   let ended = false;
   const end = collector.ended.then(() => {
     ended = true;
   });
   let overview = first;
-  for (let printed = 0; ; overview = await collector.overview(options.only)) {
+  for (let printed = 0; ; overview = await next()) {
     await print(`${reportTable(overview, { columns: columnsOf(process.stdout) })}\n`);
     printed += 1;
     if (ended || overview.process.state !== 'running' || printed === options.count) return;
@@ -96,7 +104,7 @@ class TopTerminal {
   private async refresh(): Promise<void> {
     if (this.ended) return;
     try {
-      this.take(await this.collector.overview(this.options.only));
+      this.take(await this.collector.overview({ only: this.options.only }));
     } catch (error) {
       if (!this.ended) this.state.notice = error instanceof Error ? error.message : String(error);
     }

@@ -60,6 +60,11 @@ export class CodeMap {
     this.#lines = lines;
   }
 
+  /** Why names have to be read anew by each collector. */
+  get symbolsProblem(): string | undefined {
+    return this.#symbolizer.cacheProblem ?? undefined;
+  }
+
   /** A stack for attribution, leaf first, read as far as it is asked for; functions are looked up only when asked for. */
   *attributionFrames(node: number, ancestor: number): Generator<AttributionFrame> {
     for (const { frame, module } of this.#resolve(node, ancestor)) {

@@ -52,7 +52,13 @@ export function buildSnapshot(sources: SnapshotSources): Snapshot {
   const { totals } = residency;
   const explainable = totals.anonymousBytes + totals.swapBytes;
   const stacks = stacksOf(sources.code, mappings, heap?.part.sites ?? []);
-  const problems = [sources.problem, residency.problem ?? memoryProblem(facts, ended), sources.heap?.problem];
+  const problems = [
+    sources.problem,
+    residency.problem ?? memoryProblem(facts, ended),
+    sources.heap?.problem,
+    // Known by now: the stacks have been described.
+    sources.code?.symbolsProblem,
+  ];
   return {
     schema: 'offheap.snapshot/1',
     process: {

@@ -72,6 +72,11 @@ export class Symbolizer {
     return this.#problems;
   }
 
+  /** Why tables are not kept from one collector to the next, in one line; null while they are. */
+  get cacheProblem(): string | null {
+    return this.#cache?.problem ?? null;
+  }
+
   /**
    * The function at a runtime address, or null where no symbol covers it. A return address points behind its call,
    * which may be the next function's first byte, so the byte before it is looked up; an `exact` address is looked up
