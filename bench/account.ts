@@ -1,6 +1,6 @@
 /**
  * What an account costs the collector, by the number of areas that the kernel lists, and what the audit does that holds the
- * ledger against the kernel all the time.
+ * ledger against the kernel all the time. And what those cost who look on: the kernel's witness, and the look after other hookers.
  *
  *     npm run bench:account -- [--json FILE]
  */
@@ -10,6 +10,7 @@ import { attach } from '../src/session/attach.js';
 import { ProcessFacts } from '../src/session/process-facts.js';
 import { SelfAudit } from '../src/session/self-audit.js';
 import type { WatchedProcess } from '../src/session/watched-process.js';
+import { observerRows } from './observers.js';
 import { buildTarget } from './support/builds.js';
 import { ChannelFolder } from './support/channels.js';
 import { Conversation } from './support/conversation.js';
@@ -141,7 +142,7 @@ const machine = describeMachine();
 console.log(machine);
 const rows: Row[] = [];
 for (const [areas, targetMs] of TARGETS_MS) rows.push(...(await rowsOf(areas, targetMs)));
-rows.push(...(await auditRows()));
+rows.push(...(await auditRows()), ...(await observerRows()));
 console.log(renderTable(rows));
 if (values.json !== undefined) {
   writeFileSync(

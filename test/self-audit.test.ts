@@ -33,6 +33,20 @@ test('memory that the shim can’t see being mapped becomes a gap, and unexplain
   running.end();
 });
 
+test('a gap that grows is told again', async () => {
+  const dir = channelFolder();
+  const running = new Running(buildC('unseen_mapping'), [], { env: preloaded(dir) });
+  const pid = Number((await running.line(/^READY (\d+)$/))[1]);
+  const session = await attach(pid, { dir, intervalMs: 20 });
+  onTestFinished(() => session.close());
+  const told: number[] = [];
+  session.on('gap', ({ bytes }) => void told.push(bytes));
+  for (const times of [1, 2]) {
+    running.write(`${BYTES}\n`);
+    await expect.poll(() => told.at(-1), { timeout: 20_000 }).toBe(times * BYTES);
+  }
+});
+
 /** The first gap that a running program's session tells. */
 async function gapOf(
   running: Running,

@@ -67,7 +67,7 @@ test('a recorded process that may not be examined: what is known, and what is mi
   const script = `
     const { attach } = await import('${ROOT}/dist/session/index.js');
     if (${isRoot}) { process.setgroups([]); process.setgid(${NOBODY}); process.setuid(${NOBODY}); }
-    const session = await attach(${pid}, { dir: '${dir}' });
+    const session = await attach(${pid}, { dir: '${dir}', witness: true });
     const { completeness, rss, owners } = session.snapshot();
     let refused = null;
     try { session.account(); } catch (error) { refused = error.message; }
@@ -82,7 +82,11 @@ test('a recorded process that may not be examined: what is known, and what is mi
     'completeness' | 'rss' | 'owners'
   > & { refused: string };
   const missing = `process ${pid} may not be examined by you: it is yours, but guarded (capabilities, set-uid, PR_SET_DUMPABLE 0); run as that user, or with CAP_SYS_PTRACE`;
-  expect(completeness.degraded).toEqual([missing]);
+  // The second witness is another one who may not look.
+  const unheard =
+    "the kernel can't be asked what is mapped: the process may not be examined by you, or a seccomp filter forbids perf events; run as that user, with CAP_PERFMON and CAP_SYS_PTRACE, or as root";
+  expect(completeness.degraded).toEqual([missing, unheard]);
+  expect(completeness.kernelMappings).toBe(null);
   expect(refused).toMatch(`${missing}; known without: resident `);
   // The ledger and the kernel's totals are known all the same.
   expect(owners.find(({ owner }) => owner === 'undumpable')?.bytes).toBe(4 << 20);

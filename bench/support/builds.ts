@@ -18,6 +18,11 @@ export function buildTarget(name: string, ...flags: string[]): string {
   return compile(name, targetSource(`${name}.c`), ...flags);
 }
 
+/** A program of the tests. */
+export function buildTestTarget(name: string): string {
+  return compile(name, join(ROOT, 'test', 'targets', `${name}.c`), '-ldl');
+}
+
 export function targetSource(file: string): string {
   return join(ROOT, 'bench', 'targets', file);
 }

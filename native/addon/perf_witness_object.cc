@@ -13,11 +13,13 @@ Napi::Function PerfWitnessObject::define(Napi::Env env) {
 PerfWitnessObject::PerfWitnessObject(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<PerfWitnessObject>(info) {
     Napi::Env env = info.Env();
-    if (!info[0].IsNumber()) {
-        Napi::TypeError::New(env, "PerfWitness(pid): pid is a number").ThrowAsJavaScriptException();
+    if (!info[0].IsNumber() || !info[1].IsBoolean()) {
+        Napi::TypeError::New(env, "PerfWitness(pid, tsc): a number and a boolean")
+            .ThrowAsJavaScriptException();
         return;
     }
-    if (MaybeFailure failure = witness_.open(info[0].As<Napi::Number>().Int32Value())) {
+    const EventTime time = info[1].As<Napi::Boolean>().Value() ? EventTime::kTsc : EventTime::kMonotonic;
+    if (MaybeFailure failure = witness_.open(info[0].As<Napi::Number>().Int32Value(), time)) {
         Napi::Error error = Napi::Error::New(env, failure->message);
         error.Set("code", failure->code);
         error.ThrowAsJavaScriptException();
@@ -27,12 +29,15 @@ PerfWitnessObject::PerfWitnessObject(const Napi::CallbackInfo& info)
 Napi::Value PerfWitnessObject::read(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
     const WitnessedMappings found = witness_.read();
-    auto areas = Napi::Float64Array::New(env, 3 * found.areas.size());
+    auto areas = Napi::Float64Array::New(env, 6 * found.areas.size());
     size_t at = 0;
-    for (const auto& [range, thread_id] : found.areas) {
+    for (const auto& [range, thread_id, protection, time] : found.areas) {
         areas[at++] = static_cast<double>(range.start);
         areas[at++] = static_cast<double>(range.end);
         areas[at++] = thread_id;
+        areas[at++] = protection;
+        areas[at++] = static_cast<double>(time & UINT32_MAX);
+        areas[at++] = static_cast<double>(time >> 32);
     }
     Napi::Object result = Napi::Object::New(env);
     result.Set("areas", areas);

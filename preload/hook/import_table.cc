@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "preload/hook/elf_image.h"
+#include "preload/hook/process.h"
 #include "preload/runtime/raw_syscall.h"
 
 namespace offheap::hook {
@@ -42,6 +43,7 @@ uint32_t replace_imports(uint64_t base, Replace replace, void* context) {
             end = image.bias + loaded.p_vaddr + loaded.p_memsz;
     }
     uint32_t replaced = 0;
+    bool touches_protected = false;
     constexpr int64_t kTables[2][2] = {{DT_RELA, DT_RELASZ}, {DT_JMPREL, DT_PLTRELSZ}};
     for (const auto& table : kTables) {
         const auto* relocations = reinterpret_cast<const Elf64_Rela*>(image.dynamic_address(table[0]));
@@ -61,9 +63,12 @@ uint32_t replace_imports(uint64_t base, Replace replace, void* context) {
             const Import import{names + symbols[symbol].st_name, word,
                                 slot >= relro_start && slot < relro_end, is_lazy};
             const uint64_t value = replace(import, context);
-            if (value != 0) replaced += store(import, value);
+            if (value == 0) continue;
+            touches_protected |= import.is_protected;
+            replaced += store(import, value);
         }
     }
+    if (touches_protected) note_own_protection(relro_start, relro_end - relro_start, PROT_READ);
     return replaced;
 }
 

@@ -119,6 +119,23 @@ bool is_recording() {
     return __atomic_load_n(&page->state, __ATOMIC_ACQUIRE) == kPageRecording;
 }
 
+void note_own_protection(uint64_t address, uint64_t bytes, int protection) {
+    if (process.page == nullptr ||
+        __atomic_load_n(&process.page->state, __ATOMIC_RELAXED) != kPageRecording) {
+        return;
+    }
+    wire::Event event = {};
+    event.operation = static_cast<uint8_t>(wire::Operation::kMprotect);
+    event.phase = static_cast<uint8_t>(wire::Phase::kComplete);
+    event.arg0 = address;
+    event.arg1 = bytes;
+    event.arg2 = static_cast<uint64_t>(protection);
+    event.flags = wire::kFlagByProfiler;
+    event.generation = process.generation;
+    event.thread_id = process.page->process_id;
+    record::emit(process.channel, event);
+}
+
 void note_own_mapping(uint64_t address, uint64_t bytes) {
     const uint32_t index = __atomic_fetch_add(&own_range_count, 1, __ATOMIC_RELAXED);
     if (index < kMaxOwnRanges) {

@@ -32,4 +32,7 @@ bool start_recording(uint32_t degradations);
 // Memory that the shim mapped for itself: part of the account, owned by the profiler.
 void note_own_mapping(uint64_t address, uint64_t bytes);
 
+// A range whose protection the shim has changed, for a moment or for good, and how it is now.
+void note_own_protection(uint64_t address, uint64_t bytes, int protection);
+
 }  // namespace offheap::hook

@@ -219,7 +219,11 @@ uint32_t rewrite_sites(const Module& module, SiteScope scope) {
         if (scope == SiteScope::kLibc)
             rewritten_operations |= 1u << static_cast<unsigned>(candidates[i].operation);
     }
-    if (writable) protect(module, PROT_READ | PROT_EXEC);
+    if (writable) {
+        constexpr int kCode = PROT_READ | PROT_EXEC;
+        protect(module, kCode);
+        note_own_protection(module.code_start, module.code_end - module.code_start, kCode);
+    }
     return rewritten;
 }
 

@@ -16,6 +16,7 @@
 #include "preload/hook/python_modules.h"
 #include "preload/hook/relocations.h"
 #include "preload/hook/sites.h"
+#include "preload/hook/stack_of_call.h"
 #include "preload/hook/thread_state.h"
 #include "preload/record/emit.h"
 #include "preload/runtime/raw_syscall.h"
@@ -153,8 +154,8 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
     process.page->state = kPageStarting;
     start_thread_states();
     OwnMapping fresh = {};
-    thread_state(
-        &fresh);  // the first slab now, so that no hook of a single-threaded program needs to map one
+    // The first slab now, so that no hook of a single-threaded program needs to map one.
+    ThreadState* main_thread = thread_state(&fresh);
     if (fresh.bytes != 0) note_own_mapping(fresh.address, fresh.bytes);
     uint32_t degradations = rewrite_start_modules();
 
@@ -170,6 +171,9 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
     if (!unwind::has_table_lookup())
         degradations |= 1u << static_cast<unsigned>(wire::Degradation::kUnwindTableMissing);
     if (!start_recording(degradations)) return;
+    // Before a child by vfork, which runs on its stack, does it in its stead.
+    wire::Event unused = {};
+    identify_thread(main_thread, reinterpret_cast<uint64_t>(__builtin_frame_address(0)), &unused);
     pthread_atfork(before_fork, after_fork_in_parent, nullptr);
     if (process.configuration.request_signal != 0) install_signal(process.configuration.request_signal);
     if (process.configuration.emit_start_marker) emit_start_marker();

@@ -117,8 +117,10 @@ uint64_t StubPage::add_shared(StubKind kind, uint32_t number, uint64_t resume, u
 }
 
 bool StubPage::seal() {
-    return !is_error(
-        raw_syscall(kSysMprotect, static_cast<long>(address_), kPageBytes, PROT_READ | PROT_EXEC));
+    constexpr int kCode = PROT_READ | PROT_EXEC;
+    const bool sealed = !is_error(raw_syscall(kSysMprotect, static_cast<long>(address_), kPageBytes, kCode));
+    if (sealed) note_own_protection(address_, kPageBytes, kCode);
+    return sealed;
 }
 
 }  // namespace offheap::hook

@@ -119,6 +119,11 @@ export class Drain {
     return this.#header;
   }
 
+  /** Nanoseconds since the process's start of a time like those of its events, given as two halves. */
+  sinceStartNs(low: number, high: number): number {
+    return this.#clock.sinceStartNs(low, high);
+  }
+
   /** The next position to be handed out. */
   get position(): number {
     return this.#position;

@@ -119,17 +119,24 @@ export interface SnapshotHooker {
   heard: number;
 }
 
-/**
- * How many mappings were made since the kernel was asked, less those in areas whose protection was changed about then:
- * its records don't tell the two apart.
- */
+/** Mappings that were made since the kernel was asked. Where nothing was missed `counted` is `recorded`. */
 export interface KernelMappings {
+  /** Mappings, and changes of protection that nobody was seen to make, of which the kernel has told. */
   counted: number;
+  /**
+   * Mappings that the target was seen to make. There are more where records were lost, the last of which the kernel does not tell;
+   * where one was under way when the kernel was first asked; and where children by vfork map in their parent's memory, whose
+   * records the kernel keeps apart.
+   */
   recorded: number;
+  /** Calls and records of the last half second, not compared yet. */
+  underWay: number;
   /** The kernel's records that it told to be lost: so many may be missing in `counted`. */
   lost: number;
   /** Records that could not be compared: too many in one go, or calls were dropped or lost meanwhile. */
   notCompared: number;
+  /** Records of stacks, mapped with MAP_GROWSDOWN, that the kernel has extended by itself: they are no mappings. */
+  grownStacks: number;
 }
 
 export interface Completeness {

@@ -1,32 +1,32 @@
-import type { Range } from '../account/maps.js';
 import type { Drain } from '../drain/drain.js';
-import { PAGE_BYTES } from '../ledger/memory-abi.js';
+import {
+  PAGE_BYTES,
+  PROT_EXEC,
+  PROT_READ,
+  PROT_WRITE,
+  PROTECTION_MASK,
+  SHM_EXEC,
+  SHM_RDONLY,
+} from '../ledger/memory-abi.js';
 import type { KernelMappings } from '../report/schema.js';
-import { type NativeWitness, openNativeWitness } from '../wire/addon.js';
+import { clock, type NativeWitness, openNativeWitness } from '../wire/addon.js';
 import { OffheapError } from '../wire/error.js';
 import type { MappingEvent } from '../wire/event.js';
 import { GapCauses } from './gap-cause.js';
 import type { ProcessRecording } from './recording.js';
+import { type SeenCall, WitnessedCalls } from './witnessed-calls.js';
 
-/** What is kept until a quiet moment comes. */
+/** What is kept for comparison. */
 const MOST_KEPT = 1 << 16;
 /** A thread that waits for a processor between a call and its event does so for less. */
-const QUIET_MS = 500;
-
-/** What one thread did since the last comparison. */
-interface ThreadCalls {
-  /** As the kernel's records tell: new mappings and changed protections. */
-  areas: Range[];
-  mapped: Range[];
-  protected: Range[];
-}
+const UNDER_WAY_NS = 500e6;
+/** In an area's record: start, end, thread, protection, time in two halves. */
+const FIELDS = 6;
 
 /**
- * Holds what is recorded against the kernel's own records of mappings. A call leaves its record before its event, so what
- * has a record and no event is under way, or nobody saw it: once nothing has come for a while it is the latter, and where
- * its event comes after all, that is taken back. Changes of protection leave records of areas too; those that overlap a
- * recorded one by the same thread are left out, and with them the thread's mappings there. So the kernel never seems to
- * have counted more than what was missed.
+ * Holds what is recorded against the kernel's own records of mappings and of changed protections, call by call. A call leaves its
+ * record before its event: what has a record and no event half a second later nobody saw, and where its event comes after all,
+ * that is taken back.
  */
 export class KernelWitness {
   /** Why the kernel can't be asked: one line. */
@@ -34,130 +34,175 @@ export class KernelWitness {
   /** Mappings that nobody was seen to make, with the likely cause: one line; none where none are missing. */
   gap: string | undefined;
   readonly #native: NativeWitness | undefined;
+  readonly #drain: Drain;
   readonly #causes = new GapCauses();
-  readonly #from: number;
-  #figures: KernelMappings = { counted: 0, recorded: 0, lost: 0, notCompared: 0 };
-  /** Threads that made more mappings than were recorded, and how many more. */
-  readonly #missing = new Map<number, number>();
+  /** From when on all is compared. */
+  #sinceNs: number;
+  readonly #startMonotonicNs: number;
+  readonly #threads = new Map<number, WitnessedCalls>();
+  /** Of threads of which nothing is kept. */
+  #paired = 0;
+  #unwitnessed = 0;
+  #lost = 0;
+  #notCompared = 0;
+  #grownStacks = 0;
+  #known = 0;
   #replaced = false;
-  readonly #calls = new Map<number, ThreadCalls>();
-  #kept = 0;
-  #own: Range[] = [];
+  /** The shim's own; which thread made them is not told. */
+  #own: SeenCall[] = [];
   /** In another PID namespace the target numbers its threads otherwise than the kernel does for us. */
   readonly #tellsThreads: boolean;
-  #cameMs = performance.now();
   #lacking: number;
 
   constructor(drain: Drain) {
+    this.#drain = drain;
+    const { eventsCancelled, processId, clock: stamps, startMonotonicNs } = drain.channel.header();
     try {
-      this.#native = openNativeWitness(drain.processId);
+      this.#native = openNativeWitness(drain.processId, stamps === 'tsc');
     } catch (error) {
       if (!(error instanceof OffheapError)) throw error;
       this.refusal = error.message;
     }
-    const { ringHead, eventsCancelled, processId } = drain.channel.header();
-    // Before the records are passed over that came by now: a call in between has an event too many, which accuses nobody.
-    this.#from = ringHead;
+    this.#startMonotonicNs = startMonotonicNs;
+    this.#sinceNs = this.#nowNs();
     this.#lacking = eventsCancelled;
     this.#tellsThreads = processId === drain.processId;
-    this.#native?.read();
   }
 
   get figures(): KernelMappings | null {
-    return this.#native === undefined ? null : { ...this.#figures };
+    if (this.#native === undefined) return null;
+    let [paired, unwitnessed, underWay] = [this.#paired, this.#unwitnessed, 0];
+    for (const calls of this.#threads.values()) {
+      paired += calls.paired;
+      unwitnessed += calls.unwitnessed;
+      underWay += calls.waiting;
+    }
+    return {
+      counted: paired + this.#unseen(),
+      recorded: paired + unwitnessed,
+      underWay,
+      lost: this.#lost,
+      notCompared: this.#notCompared,
+      grownStacks: this.#grownStacks,
+    };
   }
 
   /** To be told of each event before it is applied. `breakBefore` is the program break, -1 where unknown. */
   note(event: MappingEvent, breakBefore: number): void {
-    const { position, operation, phase, args, result, extra, threadId } = event;
-    if (this.#native === undefined || position < this.#from || phase !== 'complete') return;
-    if (event.byProfiler) {
-      // Told by whichever thread comes next.
-      this.#own.push({ start: result, end: result + args[1] });
-      return;
-    }
-    const keep = (kind: keyof ThreadCalls, start: number, bytes: number) =>
-      this.#keep(kind, threadId, { start, end: start + bytes });
-    if (operation === 'mprotect' || operation === 'pkey_mprotect' || operation === 'remap_file_pages') {
-      keep('protected', args[0], args[1]);
-    } else if (result <= 0) return;
-    else if (operation === 'mmap') keep('mapped', result, args[1]);
-    else if (operation === 'shmat') keep('mapped', result, extra);
-    else if (operation === 'brk' && pageOf(result) > pageOf(breakBefore)) keep('mapped', result - 1, 1);
+    if (this.#native === undefined || this.#replaced || event.timeNs < this.#sinceNs) return;
+    const call = callOf(event, breakBefore);
+    if (call === undefined) return;
+    if (event.byProfiler) this.#own.push(call);
+    else this.#of(event.threadId).call(call);
   }
 
   /** To be called after events were taken in, and often: what finds no room in the kernel's rings is lost. */
   listen(): void {
     if (this.#native === undefined || this.#replaced) return;
     const { areas, lost, replaced } = this.#native.read();
-    for (let i = 0; i < areas.length; i += 3) {
-      this.#keep('areas', areas[i + 2]!, { start: areas[i]!, end: areas[i + 1]! });
+    for (let i = 0; i < areas.length; i += FIELDS) {
+      const timeNs = this.#drain.sinceStartNs(areas[i + 4]!, areas[i + 5]!);
+      const record = { start: areas[i]!, end: areas[i + 1]!, protection: areas[i + 3]!, timeNs };
+      this.#of(areas[i + 2]!).record(record);
     }
-    this.#figures.lost = lost;
+    this.#lost = lost;
     this.#replaced = replaced;
-    if (replaced || this.#kept > MOST_KEPT) this.#passOver();
+    if (replaced) this.#passOver();
+    if (this.#waiting() > MOST_KEPT) this.#settle(Number.NEGATIVE_INFINITY);
+    if (this.#waiting() > MOST_KEPT) this.#passOver();
   }
 
-  /** Compares, once nothing is under way. Returns whether more is missing than was known. */
+  /** Compares what is no longer under way. Returns whether more is missing than was known. */
   look(recording: ProcessRecording, ended?: 'exited' | 'killed'): boolean {
     this.listen();
     if (this.#lacksCalls(recording)) this.#passOver();
-    if (this.#replaced || this.#kept === 0) return false;
-    if (ended === undefined && performance.now() - this.#cameMs < QUIET_MS) return false;
+    if (this.#native === undefined) return false;
+    this.#settle(ended === undefined ? recording.nowNs - UNDER_WAY_NS : Number.POSITIVE_INFINITY);
+    this.#excuseGrownStacks(recording);
     // Threads that another one's exit or a signal ends may be anywhere.
     const mayBeCutOff =
-      ended === 'killed' || (ended === 'exited' && (this.#calls.size > 1 || !this.#tellsThreads));
-    if (!mayBeCutOff) return this.#compare(recording, 0);
-    return this.#compare(recording, this.#tellsThreads ? 1 : Number.POSITIVE_INFINITY);
+      ended === 'killed' || (ended === 'exited' && (this.#threads.size > 1 || !this.#tellsThreads));
+    for (const [thread, calls] of this.#threads) {
+      if (mayBeCutOff) calls.excuseLast(this.#tellsThreads ? 1 : Number.POSITIVE_INFINITY);
+      if (calls.waiting === 0 && calls.unseen === 0) this.#forget(thread, calls);
+    }
+    return this.#tell(recording);
   }
 
   close(): void {
     this.#native?.close();
   }
 
-  #keep(kind: keyof ThreadCalls, threadId: number, range: Range): void {
+  #of(threadId: number): WitnessedCalls {
     const thread = this.#tellsThreads ? threadId : 0;
-    const calls = this.#calls.get(thread) ?? { areas: [], mapped: [], protected: [] };
-    this.#calls.set(thread, calls);
-    calls[kind].push(range);
-    this.#kept++;
-    this.#cameMs = performance.now();
+    const known =
+      this.#threads.get(thread) ??
+      new WitnessedCalls({ ofOneThread: this.#tellsThreads, sinceNs: this.#sinceNs });
+    this.#threads.set(thread, known);
+    return known;
   }
 
-  /** `cutOff`: how many calls of a thread may have ended between their record and their event. */
-  #compare(recording: ProcessRecording, cutOff: number): boolean {
-    const known = this.#sumOfMissing();
-    for (const [thread, calls] of this.#calls) {
-      const passedOver = [...calls.protected, ...this.#own];
-      const counted = countApart(calls.areas, passedOver);
-      const recorded = countApart(calls.mapped, passedOver);
-      this.#figures.counted += counted;
-      this.#figures.recorded += recorded;
-      const more = counted - recorded;
-      const missing = (this.#missing.get(thread) ?? 0) + (more > 0 ? Math.max(0, more - cutOff) : more);
-      if (missing > 0) this.#missing.set(thread, missing);
-      else this.#missing.delete(thread);
+  #settle(untilNs: number): void {
+    for (const calls of this.#threads.values()) calls.settle(untilNs);
+    const due = this.#own.filter(({ timeNs }) => timeNs <= untilNs);
+    this.#own = this.#own.filter(({ timeNs }) => timeNs > untilNs);
+    for (const call of due) this.#excuseOwn(call);
+  }
+
+  #excuseOwn(call: SeenCall): void {
+    let most = call.makes === 'mapping' ? 1 : Number.POSITIVE_INFINITY;
+    for (const calls of this.#threads.values()) most -= calls.excuse((record) => isOwn(call, record), most);
+  }
+
+  /** A stack that the program has mapped with MAP_GROWSDOWN is extended by the kernel itself. */
+  #excuseGrownStacks({ ledger }: ProcessRecording): void {
+    for (const calls of this.#threads.values()) {
+      this.#grownStacks += calls.excuse(({ start, end }) => {
+        const range = ledger.at(end - 1);
+        return range?.origin.growsDown === true && start < range.start;
+      }, Number.POSITIVE_INFINITY);
     }
-    this.#forget();
-    const missing = this.#sumOfMissing();
+  }
+
+  #forget(thread: number, { paired, unwitnessed }: WitnessedCalls): void {
+    this.#paired += paired;
+    this.#unwitnessed += unwitnessed;
+    this.#threads.delete(thread);
+  }
+
+  #tell(recording: ProcessRecording): boolean {
+    const known = this.#known;
+    const missing = this.#unseen();
+    this.#known = missing;
     if (missing === known) return false;
     this.gap = missing === 0 ? undefined : reasonOf(missing, this.#causes.of(recording));
     return missing > known;
   }
 
-  #sumOfMissing(): number {
-    return [...this.#missing.values()].reduce((sum, count) => sum + count, 0);
+  #unseen(): number {
+    let sum = 0;
+    for (const { unseen } of this.#threads.values()) sum += unseen;
+    return sum;
+  }
+
+  #waiting(): number {
+    let sum = this.#own.length;
+    for (const { waiting } of this.#threads.values()) sum += waiting;
+    return sum;
   }
 
   #passOver(): void {
-    for (const { areas } of this.#calls.values()) this.#figures.notCompared += areas.length;
-    this.#forget();
+    this.#sinceNs = this.#nowNs();
+    for (const calls of this.#threads.values()) {
+      this.#notCompared += calls.waitingRecords;
+      calls.passOver(this.#sinceNs);
+    }
+    this.#own = [];
   }
 
-  #forget(): void {
-    this.#calls.clear();
-    this.#own = [];
-    this.#kept = 0;
+  /** Since the process's start. */
+  #nowNs(): number {
+    return clock().monotonicNs - this.#startMonotonicNs;
   }
 
   /** Whether calls are missing among the events since the last time. */
@@ -169,6 +214,51 @@ export class KernelWitness {
   }
 }
 
+/** What of a call leaves records, if it leaves any. */
+function callOf(event: MappingEvent, breakBefore: number): SeenCall | undefined {
+  const { operation, phase, args, result, extra, timeNs } = event;
+  if (phase !== 'complete') return undefined;
+  const made = (makes: SeenCall['makes'], start: number, bytes: number, protection: number | null) => ({
+    ...{ makes, start, end: start + bytes, timeNs },
+    protection: protection === null ? null : protection & PROTECTION_MASK,
+  });
+  switch (operation) {
+    // One that failed may have changed a part.
+    case 'mprotect':
+    case 'pkey_mprotect':
+      return made('protection', args[0], args[1], args[2]);
+    case 'mmap':
+      return result > 0 ? made('mapping', result, args[1], args[2]) : undefined;
+    case 'shmat':
+      return result > 0 ? made('mapping', result, extra, segmentProtection(args[2])) : undefined;
+    case 'brk': {
+      // A question answers with the break, and so does a refusal.
+      const grows = args[0] > 0 && result === args[0] && pageOf(result) > pageOf(breakBefore);
+      return grows ? made('mapping', result - 1, 1, PROT_READ | PROT_WRITE) : undefined;
+    }
+    case 'remap_file_pages':
+      return result === 0 ? made('mapping', args[0], args[1], null) : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function segmentProtection(flags: number): number {
+  const access = (flags & SHM_RDONLY) !== 0 ? PROT_READ : PROT_READ | PROT_WRITE;
+  return (flags & SHM_EXEC) !== 0 ? access | PROT_EXEC : access;
+}
+
+/** What the shim maps for itself leaves one record, code that it makes writable for a moment one or more. */
+function isOwn(
+  call: SeenCall,
+  { start, end, timeNs }: { start: number; end: number; timeNs: number },
+): boolean {
+  if (timeNs > call.timeNs) return false;
+  return call.makes === 'mapping'
+    ? start <= call.start && call.end <= end
+    : start < call.end && call.start < end;
+}
+
 function reasonOf(missing: number, cause: string): string {
   const mappings = missing === 1 ? 'mapping' : 'mappings';
   return `the kernel counted ${missing} ${mappings} that nobody was seen to make; most likely ${cause}`;
@@ -176,22 +266,4 @@ function reasonOf(missing: number, cause: string): string {
 
 function pageOf(address: number): number {
   return Math.ceil(address / PAGE_BYTES);
-}
-
-/** How many ranges overlap none of `others`. */
-function countApart(ranges: readonly Range[], others: readonly Range[]): number {
-  const sorted = [...others].sort((a, b) => a.start - b.start);
-  // The furthest end of all up to here.
-  const reach: number[] = [];
-  for (const { end } of sorted) reach.push(Math.max(end, reach.at(-1) ?? 0));
-  return ranges.filter(({ start, end }) => {
-    let low = 0;
-    let high = sorted.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (sorted[middle]!.start < end) low = middle + 1;
-      else high = middle;
-    }
-    return low === 0 || reach[low - 1]! <= start;
-  }).length;
 }

@@ -282,10 +282,15 @@ export class ProcessRecording implements DrainHandler {
         this.#moduleLog.unmapped(event, event.result, args[1]);
     } else if (operation === 'munmap' && phase === 'begin' && this.#moduleLog.covers(args[0], args[1])) {
       this.#moduleLog.unmapped(event, args[0], args[1]);
-    } else if (operation === 'mprotect' && event.result === 0 && (args[2] & PROT_EXEC) !== 0) {
+    } else if (operation === 'mprotect' && makesCode(event)) {
       if (!this.#moduleLog.covers(args[0], args[1])) this.#moduleLog.mapped(event, args[0], args[1], 0);
     }
   }
+}
+
+/** The shim makes code executable again that it has changed, and is no module where it has code of its own. */
+function makesCode({ byProfiler, result, args }: MappingEvent): boolean {
+  return !byProfiler && result === 0 && (args[2] & PROT_EXEC) !== 0;
 }
 
 function tellMapped(

@@ -11,6 +11,8 @@ import { unexplainedRanges } from './snapshot-mappings.js';
 
 /** Share of the collector's time that walking the target's areas may take, once something differs. */
 const TIME_SHARE = 0.001;
+/** And while it differs by as much as when they were walked last: most likely by the same. */
+const UNCHANGED_TIME_SHARE = 0.0003;
 
 /** Memory that the kernel has and nobody was seen to map. */
 export interface Gap {
@@ -40,6 +42,9 @@ export class SelfAudit {
   #differed = false;
   #suspicion: Suspicion | undefined;
   #notBeforeMs = 0;
+  /** By how many bytes it differed when the areas were walked last, and until when that is taken for the same. */
+  #walkedBytes = 0;
+  #unchangedUntilMs = 0;
   #gap: Gap | undefined;
 
   constructor(
@@ -55,19 +60,28 @@ export class SelfAudit {
   /** To be called when all that has been recorded is taken in. */
   check(recording: ProcessRecording): void {
     const { ledger } = recording;
-    const differs = this.#mappedBytes() !== ledger.liveBytes + ledger.fileBytes;
+    const differenceBytes = this.#mappedBytes() - ledger.liveBytes - ledger.fileBytes;
+    const differs = differenceBytes !== 0;
     const goesOn = differs && this.#differed;
     this.#differed = differs;
     if (this.#suspicion !== undefined && this.#suspicion.recording !== recording) this.#dropSuspicion();
     if (!differs) {
       this.#gap = undefined;
+      this.#unchangedUntilMs = 0;
       this.#dropSuspicion();
     }
     if (!goesOn) return;
     const refusal = examinationRefusal(this.facts.pid);
     if (refusal !== null) this.#unlocated(recording, refusal);
     else if (this.#suspicion !== undefined) this.#confirm(recording, this.#suspicion);
-    else if (performance.now() >= this.#notBeforeMs) this.#suspect(recording);
+    else if (this.#isDue(differenceBytes)) this.#suspect(recording);
+    else return;
+    this.#walkedBytes = differenceBytes;
+  }
+
+  #isDue(differenceBytes: number): boolean {
+    const isSame = differenceBytes === this.#walkedBytes;
+    return performance.now() >= (isSame ? this.#unchangedUntilMs : this.#notBeforeMs);
   }
 
   /** What differs, where the areas may not be read: how much is known, and not where. */
@@ -122,6 +136,7 @@ export class SelfAudit {
 
   #rest(walkMs: number): void {
     this.#notBeforeMs = performance.now() + walkMs / TIME_SHARE;
+    this.#unchangedUntilMs = performance.now() + walkMs / UNCHANGED_TIME_SHARE;
   }
 
   #dropSuspicion(): void {

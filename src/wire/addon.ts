@@ -78,8 +78,8 @@ export interface NativeHeap {
 /** A process's mappings as perf records tell them. */
 export interface NativeWitness {
   /**
-   * `areas` are `[start, end, threadId, …]` of new mappings and of changed protections since the last time; `lost` counts from the
-   * start. Where the process was `replaced` by exec, areas may be the next program's.
+   * `areas` are `[start, end, threadId, protection, timeLow, timeHigh, …]` of new mappings and of changed protections since the last
+   * time; `lost` counts from the start. Where the process was `replaced` by exec, areas may be the next program's.
    */
   read(): { areas: Float64Array; lost: number; replaced: boolean };
   close(): void;
@@ -164,7 +164,7 @@ interface Addon extends SymbolTableFunctions {
   layout(): Layout;
   Channel: new (path: string) => NativeChannel;
   Heap: new (path: string) => NativeHeap;
-  PerfWitness: new (pid: number) => NativeWitness;
+  PerfWitness: new (pid: number, tsc: boolean) => NativeWitness;
   residency(pid: number, ranges: Float64Array, readEntries?: boolean): Float64Array;
   pageBytes(pid: number, ranges: Float64Array, readEntries?: boolean): SortedPages;
   mappings(pid: number): MappingColumns | null;
@@ -212,9 +212,9 @@ export function openNativeHeap(path: string): NativeHeap {
   return native(() => new addon.Heap(path));
 }
 
-/** Listens to what the kernel tells of a process's mappings. Throws `WITNESS_REFUSED`. */
-export function openNativeWitness(pid: number): NativeWitness {
-  return native(() => new addon.PerfWitness(pid));
+/** Listens to what the kernel tells of a process's mappings, with times like those of its events. Throws `WITNESS_REFUSED`. */
+export function openNativeWitness(pid: number, tsc: boolean): NativeWitness {
+  return native(() => new addon.PerfWitness(pid, tsc));
 }
 
 /** Sorts the functions of an ELF file for look-ups: the bytes of a `SymbolTable`. */

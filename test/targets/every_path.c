@@ -1,10 +1,10 @@
-// every_path [hold|wait]: each memory system call, through libc's function and through syscall(), failing
-// calls too.
+// every_path [hold]: each memory system call, through libc's function and through syscall(), failing calls
+// too.
 //
 // Prints one line per step, the same in every run (`ok` or the errno), then how often each system call was
 // made. Nothing is allocated in between: what the ledger counts is what stands here. With `hold`, a few
 // mappings of each sort are left and the program waits for the end of its standard input, so that the ledger
-// can be compared. With `wait` it says so and begins at a byte of input, too.
+// can be compared.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdarg.h>
@@ -248,9 +248,6 @@ static void flush(void) {
 }
 
 int main(int argc, char** argv) {
-    char byte;
-    const int waits = argc > 1 && strcmp(argv[1], "wait") == 0;
-    if (waits && (write(STDOUT_FILENO, "WAITING\n", 8) != 8 || read(STDIN_FILENO, &byte, 1) != 1)) return 1;
     for (raw = 0; raw < 2; ++raw) {
         maps();
         remaps();
@@ -264,7 +261,8 @@ int main(int argc, char** argv) {
     CALLS(SAY_COUNT)
     say("READY\n");
     flush();
-    if (waits || (argc > 1 && strcmp(argv[1], "hold") == 0)) {
+    if (argc > 1 && strcmp(argv[1], "hold") == 0) {
+        char byte;
         while (read(STDIN_FILENO, &byte, 1) > 0) continue;
     }
     return 0;

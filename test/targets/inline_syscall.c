@@ -1,11 +1,9 @@
-// inline_syscall LIBRARY [ROUNDS [hold|wait]]: maps and unmaps through a library that holds system-call
+// inline_syscall LIBRARY [ROUNDS [hold]]: maps and unmaps through a library that holds system-call
 // instructions of its own, loaded by dlopen. Every other mapping is kept. Prints `calls ROUNDS kept_bytes N`,
-// and with `hold` keeps it all until its input is at its end. With `wait` it prints WAITING and waits for a
-// line before.
+// and with `hold` keeps it all until its input is at its end.
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { kBytes = 64 << 10 };
 
@@ -24,11 +22,6 @@ int main(int argc, char** argv) {
     long (*unmap)(void*, size_t) = (long (*)(void*, size_t))dlsym(library, "inline_munmap");
     if (map == NULL || unmap == NULL) return 1;
 
-    if (argc > 3 && strcmp(argv[3], "wait") == 0) {
-        printf("WAITING\n");
-        fflush(stdout);
-        getchar();
-    }
     long kept_bytes = 0;
     for (int i = 0; i < rounds; ++i) {
         char* block = map(kBytes);

@@ -1,11 +1,10 @@
-// threads THREADS ROUNDS [wait]: each thread maps, touches and unmaps ROUNDS times; then as many threads come
-// and go one by one, so that stacks are mapped, reused and unmapped. Ends with `calls N`: the pairs of mmap
-// and munmap that stand here. With `wait` it begins at a line of input and stays until there is no more.
+// threads THREADS ROUNDS: each thread maps, touches and unmaps ROUNDS times; then as many threads come and go
+// one by one, so that stacks are mapped, reused and unmapped. Ends with `calls N`: the pairs of mmap and
+// munmap that stand here.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 static long rounds;
@@ -36,12 +35,6 @@ static pthread_t spawn(void* (*body)(void*), size_t stack_bytes) {
 int main(int argc, char** argv) {
     const int count = argc > 1 ? atoi(argv[1]) : 4;
     rounds = argc > 2 ? atol(argv[2]) : 1000;
-    const int waits = argc > 3 && strcmp(argv[3], "wait") == 0;
-    if (waits) {
-        printf("WAITING\n");
-        fflush(stdout);
-        getchar();
-    }
     pthread_t* threads = malloc(sizeof *threads * (size_t)count);
 
     for (int i = 0; i < count; ++i) threads[i] = spawn(churn, 256 << 10);
@@ -51,9 +44,5 @@ int main(int argc, char** argv) {
 
     free(threads);
     printf("calls %ld\nREADY\n", count * rounds);
-    fflush(stdout);
-    if (waits)
-        while (getchar() != EOF) {
-        }
     return 0;
 }
