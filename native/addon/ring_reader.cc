@@ -5,10 +5,13 @@
 #include <algorithm>
 #include <atomic>
 
+#include "native/wire/ring.h"
+
 namespace offheap::addon {
 namespace {
 
 using wire::Event;
+using wire::Filling;
 using wire::Header;
 
 constexpr char kTruncated[] = "the channel was truncated while it was read";
@@ -116,14 +119,19 @@ MaybeFailure RingReader::drain(uint8_t* buffer, uint64_t slots, Drained& drained
     const uint64_t count = std::min(head - position_, slots);
     if (auto failure = read_slots(position_, count, buffer)) return failure;
 
-    // A later or impossible sequence: the slot was overwritten, its record is lost.
+    const auto filling = [&](uint64_t slot) {
+        return wire::filling_of(sequence_at(buffer, slot), position_ + slot);
+    };
+    const auto is_lost = [&](uint64_t slot) {
+        return filling(slot) == Filling::kOverwritten || filling(slot) == Filling::kGivenUp;
+    };
     uint64_t first = 0;
-    while (first < count && sequence_at(buffer, first) > position_ + first + 1) ++first;
+    while (first < count && is_lost(first)) ++first;
     uint64_t end = first;
-    while (end < count && sequence_at(buffer, end) == position_ + end + 1) ++end;
+    while (end < count && filling(end) == Filling::kCommitted) ++end;
     uint64_t hole_end = end;
     if (end == first) {
-        while (hole_end < count && sequence_at(buffer, hole_end) < position_ + hole_end + 1) ++hole_end;
+        while (hole_end < count && filling(hole_end) == Filling::kPending) ++hole_end;
     }
     // The first copy proved [commit] for these slots, but promises nothing about their fields: the kernel's
     // copy may have read a field before the producer wrote it and the sequence after. A copy that starts now

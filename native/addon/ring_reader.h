@@ -11,7 +11,7 @@ namespace offheap::addon {
 
 struct Drained {
     uint64_t events = 0;    // records copied
-    uint64_t lost = 0;      // positions passed over because their slot holds something else
+    uint64_t lost = 0;      // positions passed over: given up, or their slot holds something else
     uint64_t position = 0;  // the next position to read
     uint64_t waiting = 0;   // positions taken by producers but not read yet
     uint64_t hole = 0;      // when there were no records: how many positions in front are not committed

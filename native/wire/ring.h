@@ -3,7 +3,8 @@
 // Positions count up for ever; a position's slot is position % capacity. A producer takes a position by
 // moving `ring_head`, fills the slot and commits it by storing position + 1 into `sequence`. The consumer
 // reads slots in order and frees them by moving `ring_tail`. Nothing blocks: a full ring is reported to the
-// caller.
+// caller. A producer that finds that it has left a position for good, since a signal handler jumped out of
+// it, gives it up: readers pass over it at once, and count it as lost.
 //
 // Memory orders (cited at both ends):
 //   [commit]  producer's release store of `sequence`  →  consumer's acquire load of it: the fields are
@@ -50,6 +51,36 @@ inline Slot reserve(Header* header) {
 
 inline void commit(Event* event, uint64_t position) {
     __atomic_store_n(&event->sequence, position + 1, __ATOMIC_RELEASE);  // [commit]
+}
+
+inline constexpr uint64_t kGivenUp = 1ULL << 63;  // with position + 1 in `sequence`
+
+// What a slot's sequence says of a position.
+enum class Filling : uint8_t { kPending, kCommitted, kGivenUp, kOverwritten };
+
+constexpr Filling filling_of(uint64_t sequence, uint64_t position) {
+    const uint64_t told = sequence & ~kGivenUp;  // by this round or, while that is pending, the one before
+    if (told <= position) return Filling::kPending;
+    if (told > position + 1) return Filling::kOverwritten;
+    return sequence == told ? Filling::kCommitted : Filling::kGivenUp;
+}
+
+inline bool is_given_up(const Event* event, uint64_t position) {
+    return filling_of(__atomic_load_n(&event->sequence, __ATOMIC_RELAXED), position) == Filling::kGivenUp;
+}
+
+// To be called by who has taken the position and never will commit it, or has committed it already. Readers
+// may have lost patience by now, and others use the slot: nothing happens then.
+inline void give_up(Header* header, uint64_t position) {
+    // No order is needed: no field of the slot is told.
+    const uint64_t tail = __atomic_load_n(&header->ring_tail, __ATOMIC_RELAXED);
+    const uint64_t head = __atomic_load_n(&header->ring_head, __ATOMIC_RELAXED);
+    if (position < tail || position >= head) return;
+    Event* event = event_at(header, position);
+    uint64_t sequence = __atomic_load_n(&event->sequence, __ATOMIC_RELAXED);
+    if (filling_of(sequence, position) != Filling::kPending) return;
+    __atomic_compare_exchange_n(&event->sequence, &sequence, (position + 1) | kGivenUp, /*weak=*/false,
+                                __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 inline bool is_committed(const Event* event, uint64_t position) {

@@ -166,5 +166,44 @@ TEST(Ring, stops_the_others_at_one_round_behind_a_stalled_producer) {
     }
 }
 
+TEST(Ring, passes_over_a_position_that_was_given_up) {
+    PlainChannel channel(8);
+    const Slot left = reserve(channel.header());
+    append(channel.header(), 1);
+    give_up(channel.header(), left.position);
+    const Event* event = event_at(channel.header(), left.position);
+    EXPECT_TRUE(is_given_up(event, left.position));
+    EXPECT_FALSE(is_committed(event, left.position));
+    for (uint64_t i = 2; i < 8; ++i) append(channel.header(), i);
+    free_until(channel.header(), 8);
+    const uint64_t next = reserve(channel.header()).position;
+    ASSERT_EQ(event_at(channel.header(), next), event);
+    EXPECT_EQ(filling_of(event->sequence, next), Filling::kPending) << "another round's";
+    commit(event_at(channel.header(), next), next);
+    EXPECT_TRUE(is_committed(event, next));
+}
+
+TEST(Ring, gives_up_nothing_but_what_is_pending) {
+    PlainChannel channel(8);
+    for (uint64_t i = 0; i < 3; ++i) append(channel.header(), i);
+    give_up(channel.header(), 1);
+    EXPECT_TRUE(is_committed(event_at(channel.header(), 1), 1));
+    give_up(channel.header(), 3);  // nobody has taken it
+    EXPECT_EQ(event_at(channel.header(), 3)->sequence, 0u);
+    const Slot left = reserve(channel.header());
+    free_until(channel.header(), left.position + 1);  // the consumer has lost patience
+    give_up(channel.header(), left.position);
+    EXPECT_EQ(event_at(channel.header(), left.position)->sequence, 0u);
+}
+
+TEST(Ring, takes_no_impossible_sequence_for_a_record) {
+    EXPECT_EQ(filling_of(0, 0), Filling::kPending);
+    EXPECT_EQ(filling_of(5, 4), Filling::kCommitted);
+    EXPECT_EQ(filling_of(5 | kGivenUp, 4), Filling::kGivenUp);
+    EXPECT_EQ(filling_of(13, 4), Filling::kOverwritten);
+    EXPECT_EQ(filling_of(13 | kGivenUp, 4), Filling::kOverwritten);
+    EXPECT_EQ(filling_of(~uint64_t{0}, 4), Filling::kOverwritten);
+}
+
 }  // namespace
 }  // namespace offheap::wire

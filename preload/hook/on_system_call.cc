@@ -5,6 +5,8 @@
 // record must come later.
 #include <sys/mman.h>
 
+#include "native/wire/ring.h"
+#include "preload/hook/alternate_stack.h"
 #include "preload/hook/exit.h"
 #include "preload/hook/file_mappings.h"
 #include "preload/hook/labels.h"
@@ -70,14 +72,16 @@ class UnderWay {
   public:
     UnderWay(ThreadState* state, Operation operation, uint64_t stack_pointer) : state_(state) {
         if (state_ == nullptr) return;
-        // A handler may have left by siglongjmp: a call that entered below the present stack pointer is over,
+        // A handler may have left by siglongjmp: a call that entered where this one does or below is over,
         // and whether it was recorded nobody knows.
-        if (state_->under_way != 0 && state_->stack_pointer < stack_pointer) {
-            state_->under_way = 0;
-            process.channel.degrade(wire::Degradation::kCallsAbandoned);
+        if (__builtin_expect(state_->under_way != 0, 0) && state_->stack_pointer <= stack_pointer &&
+            !runs_on_alternate_stack()) {
+            abandon();
         }
         outer_ = static_cast<Operation>(state_->under_way);
         outer_stack_pointer_ = state_->stack_pointer;
+        outer_unfinished_ = state_->unfinished;
+        state_->unfinished = 0;
         state_->under_way = static_cast<uint32_t>(operation);
         state_->stack_pointer = stack_pointer;
     }
@@ -85,6 +89,7 @@ class UnderWay {
         if (state_ == nullptr) return;
         state_->under_way = static_cast<uint32_t>(outer_);
         state_->stack_pointer = outer_stack_pointer_;
+        state_->unfinished = outer_unfinished_;
     }
     UnderWay(const UnderWay&) = delete;
     UnderWay& operator=(const UnderWay&) = delete;
@@ -92,9 +97,18 @@ class UnderWay {
     Operation outer() const { return outer_; }
 
   private:
+    void abandon() {
+        // Readers would wait for it.
+        if (state_->unfinished != 0) wire::give_up(process.channel.header(), state_->unfinished - 1);
+        state_->unfinished = 0;
+        state_->under_way = 0;
+        process.channel.degrade(wire::Degradation::kCallsAbandoned);
+    }
+
     ThreadState* state_;
     Operation outer_ = Operation::kNone;
     uint64_t outer_stack_pointer_ = 0;
+    uint64_t outer_unfinished_ = 0;
 };
 
 // What the call takes away or protects may be part of what the unwinder believes readable (a coroutine's
@@ -154,6 +168,7 @@ long record_call(const SystemCallFrame& frame, Operation operation) {
     ThreadState* state = thread_state(&fresh);
     if (fresh.bytes != 0) note_own_mapping(fresh.address, fresh.bytes);
     const UnderWay under_way(state, operation, frame.stack_pointer());
+    uint64_t* const unfinished = state == nullptr ? nullptr : &state->unfinished;
 
     wire::Event event = describe(frame, operation, under_way.outer());
     identify_thread(state, frame.stack_pointer(), &event);
@@ -169,7 +184,7 @@ long record_call(const SystemCallFrame& frame, Operation operation) {
     const bool releases = releases_first(operation, frame);
     if (releases) {
         event.phase = static_cast<uint8_t>(Phase::kBegin);
-        begun = record::emit(process.channel, event);
+        begun = record::emit(process.channel, event, unfinished);
     }
     const long result = do_call(frame);
     forget_python_memory(operation, frame);
@@ -194,7 +209,7 @@ long record_call(const SystemCallFrame& frame, Operation operation) {
     } else if (operation == Operation::kMprotect) {
         rewrite_pending_modules(event.thread_id, frame.rdi);
     }
-    record::emit(process.channel, event);
+    record::emit(process.channel, event, unfinished);
     return result;
 }
 

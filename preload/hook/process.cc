@@ -58,9 +58,11 @@ void start_heap(wire::Header* header) {
     __atomic_store_n(&header->heap_control, wire::pack(control), __ATOMIC_RELEASE);
 }
 
-// The lane of the thread that has forked is its parent's, and so are the blocks that were sampled.
-void leave_parents_heap() {
+// The lane of the thread that has forked is its parent's, and so are the blocks that were sampled, and a
+// place that it has taken in the ring.
+void leave_parents_channel() {
     if (current_state > kEndingThread) {
+        current_state->unfinished = 0;
         current_state->heap = {};
         current_state->heap_control = 0;  // whatever the child's is: it takes a lane first
         current_state->heap_stack_pointer = 0;
@@ -71,7 +73,7 @@ void leave_parents_heap() {
 
 void start_in_child() {
     process.channel = record::Channel();
-    leave_parents_heap();
+    leave_parents_channel();
     restore_modules_after_fork();
     restore_file_mappings_after_fork();
     process.parent.forked = true;

@@ -97,6 +97,7 @@ void on_thread_end(void* value) {
     current_state = kEndingThread;
     state->heap = {};
     state->under_way = 0;
+    state->unfinished = 0;
     state->capturing = 0;
     give_back(state);
 }
@@ -115,6 +116,7 @@ ThreadState* acquire(OwnMapping* fresh) {
     state->thread_id = 0;
     state->process_id = 0;
     state->under_way = 0;
+    state->unfinished = 0;
     state->capturing = 0;
     state->window = {};
     if (state->stack.capacity() == 0) state->stack.place(state->inline_stack, kInlineFrames);

@@ -24,6 +24,7 @@ struct ThreadState {
     uint32_t process_id;     // of the fork generation that `thread_id` was read in
     uint64_t identified_at;  // the stack pointer when `thread_id` was asked for
     uint64_t stack_pointer;  // where the call under way entered; a value below it is stale (siglongjmp)
+    uint64_t unfinished;     // of that call: record::emit()'s
     uint32_t under_way;      // wire::Operation of the call under way, 0 when none
     uint32_t capturing;      // `stack` is in use, by the call that entered at:
     uint64_t capture_stack_pointer;

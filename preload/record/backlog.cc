@@ -283,8 +283,10 @@ Compaction move_to_backlog(Channel& channel) {
     uint64_t position = tail;
     for (; position < end; ++position) {
         const Event* event = wire::event_at(header, position);
-        if (!wire::is_committed(event, position)) break;  // a thread is just writing it
-        if (!backlog.take(*event, !failures.holds(position))) {
+        const bool is_lost = wire::is_given_up(event, position);
+        if (is_lost) __atomic_fetch_add(&header->events_lost, 1, __ATOMIC_RELAXED);
+        if (!is_lost && !wire::is_committed(event, position)) break;  // a thread is just writing it
+        if (!is_lost && !backlog.take(*event, !failures.holds(position))) {
             index.stuck_at = position + 1;
             break;
         }

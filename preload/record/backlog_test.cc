@@ -246,6 +246,20 @@ TEST_F(BacklogTest, moves_nothing_behind_a_record_that_is_being_written) {
     EXPECT_EQ(header()->consumer_lock, 0u);
 }
 
+TEST_F(BacklogTest, counts_a_record_that_was_given_up_and_goes_on) {
+    create(64);
+    History history(channel_, 1);
+    fill_ring(&history, 10);
+    const wire::Slot left = wire::reserve(header());
+    fill_ring(&history, 53);
+    wire::give_up(header(), left.position);
+    OwnedRange own;
+    EXPECT_EQ(compact(channel_, &own), Compaction::kMadeRoom);
+    EXPECT_EQ(header()->ring_tail, 48u) << "all but the newest quarter";
+    EXPECT_EQ(header()->backlog_used, 47u);
+    EXPECT_EQ(header()->events_lost, 1u);
+}
+
 // The index of the backlog belongs to one channel: a forked child's must not name the parent's slots.
 TEST_F(BacklogTest, begins_anew_with_a_new_channel) {
     create(64);

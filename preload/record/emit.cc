@@ -57,12 +57,17 @@ void (*own_mapping_listener)(uint64_t address, uint64_t bytes);
 
 CodeRange own_code;
 
-uint64_t emit(Channel& channel, const wire::Event& event) {
+uint64_t emit(Channel& channel, const wire::Event& event, uint64_t* unfinished) {
+    uint64_t nobody_asks;
+    if (unfinished == nullptr) unfinished = &nobody_asks;
     const wire::Slot slot = reserve_slot(channel);
     if (slot.outcome != wire::Reserve::kReserved) {
         __atomic_fetch_add(&channel.header()->events_lost, 1, __ATOMIC_RELAXED);
         return kLost;
     }
+    // At once: a signal handler that jumps out before leaves a place that nobody knows.
+    __atomic_store_n(unfinished, slot.position + 1, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     // From here to the commit nothing may fault, block or call out: a position without a commit stops the
     // consumer.
     wire::Event* target = wire::event_at(channel.header(), slot.position);
@@ -71,6 +76,8 @@ uint64_t emit(Channel& channel, const wire::Event& event) {
     auto* to = reinterpret_cast<uint64_t*>(target);
     for (uint32_t word = 2; word < sizeof(wire::Event) / 8; ++word) to[word] = from[word];
     wire::commit(target, slot.position);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n(unfinished, 0, __ATOMIC_RELAXED);
     return slot.position;
 }
 

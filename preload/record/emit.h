@@ -11,8 +11,9 @@ inline constexpr uint64_t kLost = ~0ULL;
 
 // Appends `event` (its `sequence` and `time` are filled in here) and returns its position. When the ring is
 // full it waits a bounded time for a living collector, and never without one; then the event is lost,
-// counted, and kLost is returned.
-uint64_t emit(Channel& channel, const wire::Event& event);
+// counted, and kLost is returned. `unfinished`, which may be null, is the position and one from when it is
+// taken until it is committed, else 0: who leaves half-way can be known by it, and the position given up.
+uint64_t emit(Channel& channel, const wire::Event& event, uint64_t* unfinished = nullptr);
 
 // Told of memory that recording itself maps; null: nobody wants to know.
 extern void (*own_mapping_listener)(uint64_t address, uint64_t bytes);

@@ -17,7 +17,7 @@ export type GapReason =
   | 'ringFull'
   /** A thread took a place in the ring and never filled it. */
   | 'uncommitted'
-  /** A slot held another record than it should. */
+  /** A slot held another record than it should, or was given up by the thread that had taken it. */
   | 'overwritten'
   /** A record made no sense. */
   | 'damaged';

@@ -16,7 +16,7 @@ import { checkLayout, type Layout } from './layout.js';
 /** What one call of `drain` copied. */
 export interface Drained {
   events: number;
-  /** Positions passed over because their slot held something else. */
+  /** Positions passed over: their thread gave them up, or their slot held something else. */
   lost: number;
   /** The next position to read. */
   position: number;
