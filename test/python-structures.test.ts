@@ -61,18 +61,33 @@ test('some interpreter has its headers', (context) => {
   context.skip(reason);
 });
 
+/** Compiles the headers' own words. */
+function compiled(include: string, ...flags: string[]): string {
+  const program = join(scratchFolder(), 'python_offsets');
+  const source = join(ROOT, 'test', 'support', 'python_offsets.c');
+  // Debian's pyconfig.h lies beside the folder.
+  const folders = [include, join(include, 'internal'), dirname(include)];
+  execFileSync('gcc', ['-w', ...flags, ...folders.map((each) => `-I${each}`), '-o', program, source]);
+  return program;
+}
+
 test.for(withHeaders)(
   '$python.name keeps everything where the shim looks',
   ({ include, version, runtime }) => {
-    const program = join(scratchFolder(), 'python_offsets');
-    const source = join(ROOT, 'test', 'support', 'python_offsets.c');
-    // Debian's pyconfig.h lies beside the folder.
-    const folders = [include, join(include, 'internal'), dirname(include)];
-    execFileSync('gcc', ['-w', ...folders.map((each) => `-I${each}`), '-o', program, source]);
     const head = join(scratchFolder(), 'runtime');
     writeFileSync(head, runtime);
-    const theirs = offsets(program);
+    const theirs = offsets(compiled(include));
     expect(Object.keys(theirs).length).toBeGreaterThanOrEqual(20);
     expect(offsets(shim, version, head)).toMatchObject(theirs);
   },
 );
+
+/** Their headers can tell all of what a free-threaded build's _PyRuntime begins with. */
+const telling = withHeaders.filter(({ python }) => python.minor >= 14);
+
+test.for(telling)('$python.name built without the lock would keep it there, too', ({ include, version }) => {
+  const head = join(scratchFolder(), 'runtime');
+  const theirs = offsets(compiled(include, '-DPy_GIL_DISABLED=1'), head);
+  expect(Number(theirs.frame_thread_code)).toBeGreaterThan(0);
+  expect(offsets(shim, version, head)).toMatchObject(theirs);
+});

@@ -16,6 +16,7 @@ namespace {
 constexpr uint64_t kMix = 0x9e3779b97f4a7c15ULL;
 // No function is longer; what claims to be further in has no line.
 constexpr int64_t kMostInstructionBytes = 1 << 26;
+constexpr int64_t kNowhere = kMostInstructionBytes + 1;
 
 uint64_t mix(uint64_t hash, uint64_t word) {
     hash = (hash ^ word) * kMix;
@@ -85,10 +86,10 @@ int64_t offset_of(uint64_t frame, uint64_t code, uint64_t instruction) {
     if (structures.frame_thread_code != 0) {
         // _PyCodeArray: how many copies there are, and where.
         const auto index = static_cast<uint32_t>(load(frame + structures.frame_thread_code));
-        if (!readable_pages.contains(code + structures.code_thread_code, 8)) return -1;
+        if (!readable_pages.contains(code + structures.code_thread_code, 8)) return kNowhere;
         const uint64_t copies = load(code + structures.code_thread_code);
-        if (copies % 8 != 0 || !readable_pages.contains(copies, 16 + 8 * uint64_t{index})) return -1;
-        if (index >= load(copies)) return -1;
+        if (copies % 8 != 0 || !readable_pages.contains(copies, 16 + 8 * uint64_t{index})) return kNowhere;
+        if (index >= load(copies)) return kNowhere;
         start = load(copies + 8 + 8 * uint64_t{index});
     }
     return static_cast<int64_t>(instruction - start);

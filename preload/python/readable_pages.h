@@ -21,7 +21,8 @@ class ReadablePages {
                 return false;
             }
         }
-        return address != 0 && address + bytes > address;
+        // The first page's number is that of an empty slot.
+        return address >= kPageBytes && address + bytes > address;
     }
 
     // To be called for what is unmapped, moved, protected or overmapped, before it is and after.

@@ -1,5 +1,6 @@
 // Prints where this Python's headers have what preload/python/structures.h says of it, a name and an offset
-// in each line.
+// in each line. Given a FILE, writes into it what _PyRuntime begins with by these headers (3.14): compiled
+// with -DPy_GIL_DISABLED=1, both are those of a free-threaded build.
 #define Py_BUILD_CORE 1
 #include <Python.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <frameobject.h>
 #endif
 #if PY_VERSION_HEX >= 0x030e0000
+#include <internal/pycore_debug_offsets.h>
 #include <internal/pycore_interpframe_structs.h>
 #endif
 #include <internal/pycore_interp.h>
@@ -18,7 +20,32 @@
 
 #define TELL(name, type, field) printf("%s %zu\n", #name, offsetof(type, field))
 
-int main(void) {
+#if PY_VERSION_HEX >= 0x030e0000
+static int write_head(const char* path) {
+    static const union {
+        struct _Py_DebugOffsets offsets;
+        char bytes[1024];
+    } head = {_Py_DebugOffsets_INIT("xdebugpy")};
+    _Static_assert(sizeof head == sizeof head.bytes, "more is told than is looked at");
+    FILE* file = fopen(path, "wb");
+    return file != NULL && fwrite(&head, sizeof head, 1, file) == 1 && fclose(file) == 0 ? 0 : 1;
+}
+#endif
+
+// How far to the left the bits of a string's kind stand in its state.
+static int text_kind_shift(void) {
+    union {
+        PyASCIIObject text;
+        unsigned long long words[sizeof(PyASCIIObject) / 8];
+    } any = {0};
+    any.text.state.kind = 1;
+    return __builtin_ctzll(any.words[offsetof(PyASCIIObject, state) / 8]);
+}
+
+int main(int count, char** arguments) {
+#if PY_VERSION_HEX >= 0x030e0000
+    if (count > 1 && write_head(arguments[1]) != 0) return 1;
+#endif
 #if PY_VERSION_HEX < 0x030c0000
     TELL(runtime_key, _PyRuntimeState, gilstate.autoTSSkey);
     TELL(runtime_holder, _PyRuntimeState, gilstate.tstate_current);
@@ -74,6 +101,13 @@ int main(void) {
     TELL(text_length, PyASCIIObject, length);
     TELL(text_hash, PyASCIIObject, hash);
     TELL(text_state, PyASCIIObject, state);
+    printf("text_kind_shift %d\n", text_kind_shift());
+#if PY_VERSION_HEX >= 0x030e0000 && defined(Py_GIL_DISABLED)
+    TELL(frame_thread_code, _PyInterpreterFrame, tlbc_index);
+    TELL(code_thread_code, PyCodeObject, co_tlbc);
+    // As preload/python/code.cc reads the copies of the code.
+    _Static_assert(offsetof(_PyCodeArray, size) == 0 && offsetof(_PyCodeArray, entries) == 8, "");
+#endif
     printf("text_ascii_data %zu\n", sizeof(PyASCIIObject));
     printf("text_data %zu\n", sizeof(PyCompactUnicodeObject));
     return 0;

@@ -38,6 +38,9 @@ int main(int, char** arguments) {
     TELL(text_length);
     TELL(text_hash);
     TELL(text_state);
+    TELL(text_kind_shift);
+    TELL(frame_thread_code);
+    TELL(code_thread_code);
     TELL(text_ascii_data);
     TELL(text_data);
     return 0;

@@ -46,7 +46,7 @@ def whole(size):
     kept.append(mmap.mmap(-1, size))
 
 
-for number, wrong in enumerate([0x123456789000, 1, 0xFFFFFFFFFFFFFFF8, None]):
+for number, wrong in enumerate([0x123456789000, 1, 64, 0xFFFFFFFFFFFFFFF8, None]):
     caller((300 + number) * PAGE, wrong)
     print("BROKEN", (300 + number) * PAGE)
 whole(400 * PAGE)
