@@ -14,6 +14,7 @@
         "native/addon/glibc_heap_chain.cc",
         "native/addon/glibc_heap_object.cc",
         "native/addon/guarded_page.cc",
+        "native/addon/heap_asked.cc",
         "native/addon/heap_columns.cc",
         "native/addon/heap_drain.cc",
         "native/addon/heap_ledger.cc",

@@ -256,11 +256,12 @@ Napi::Value ChannelObject::text(const Napi::CallbackInfo& info) {
 
 Napi::Value ChannelObject::ask(const Napi::CallbackInfo& info) {
     if (!usable(info.Env())) return info.Env().Undefined();
-    uint64_t kind = 0, request = 0;
-    if (!unsigned_argument(info, 0, kind) || kind >= static_cast<uint64_t>(wire::RequestKind::kCount)) {
-        return misuse(info.Env(), "ask(kind): a kind of request");
+    uint64_t kind = 0, argument = 0, request = 0;
+    if (!unsigned_argument(info, 0, kind) || !unsigned_argument(info, 1, argument) ||
+        kind >= static_cast<uint64_t>(wire::RequestKind::kCount)) {
+        return misuse(info.Env(), "ask(kind, argument): a kind of request and a number");
     }
-    if (auto failure = requests_.send(static_cast<wire::RequestKind>(kind), request)) {
+    if (auto failure = requests_.send(static_cast<wire::RequestKind>(kind), argument, request)) {
         return fail(info.Env(), *failure);
     }
     return number(info.Env(), request);

@@ -52,7 +52,7 @@ uint64_t first_chunk(TargetMemory& memory, const HeapInfo& info, uint64_t base, 
 }
 
 // The heap's end; 0 where no heap begins here.
-uint64_t read_arena_heap(TargetMemory& memory, uint64_t base, GlibcHeaps& result) {
+uint64_t read_arena_heap(TargetMemory& memory, uint64_t base, const AskedBlocks* asked, GlibcHeaps& result) {
     uint64_t end = 0;
     for (int attempt = 0; attempt < kHeapAttempts; ++attempt) {
         HeapInfo info;
@@ -60,7 +60,7 @@ uint64_t read_arena_heap(TargetMemory& memory, uint64_t base, GlibcHeaps& result
         end = base + info.bytes;
         GlibcHeap heap = {GlibcHeapKind::kArena, {base, end}, info.arena, {}};
         const uint64_t first = first_chunk(memory, info, base, end);
-        if (!walk_chain(memory, first, end, heap.figures)) continue;
+        if (!walk_chain(memory, first, end, asked, heap.figures)) continue;
         heap.figures.metadata_bytes += first - base;
         result.heaps.push_back(std::move(heap));
         return end;
@@ -77,7 +77,8 @@ uint64_t mapped_block_bytes(const ChunkHeader& header, uint64_t page, uint64_t e
     return is_mapped ? bytes : 0;
 }
 
-void count_mapped_block(uint64_t page, uint64_t bytes, GlibcHeaps& result) {
+void count_mapped_block(TargetMemory& memory, uint64_t page, uint64_t bytes, const AskedBlocks* asked,
+                        GlibcHeaps& result) {
     const bool follows = !result.heaps.empty() && result.heaps.back().kind == GlibcHeapKind::kMapped &&
                          result.heaps.back().range.end == page;
     if (!follows) result.heaps.push_back({GlibcHeapKind::kMapped, {page, page}, 0, {}});
@@ -87,11 +88,13 @@ void count_mapped_block(uint64_t page, uint64_t bytes, GlibcHeaps& result) {
     heap.figures.in_use_chunks += 1;
     heap.figures.in_use_bytes += bytes - kChunkHeaderBytes;
     heap.figures.metadata_bytes += kChunkHeaderBytes;
+    if (asked == nullptr) return;
+    count_asked(memory, *asked, {page + kChunkHeaderBytes, page + bytes}, /*has_next=*/false, heap.figures);
 }
 
 }  // namespace
 
-void read_main_heap(TargetMemory& memory, AddressRange range, GlibcHeaps& result) {
+void read_main_heap(TargetMemory& memory, AddressRange range, const AskedBlocks* asked, GlibcHeaps& result) {
     if (range.start >= range.end) return;
     // Others may have moved the break before malloc did; and without randomized addresses it begins within a
     // page.
@@ -99,7 +102,7 @@ void read_main_heap(TargetMemory& memory, AddressRange range, GlibcHeaps& result
                                ? range.start
                                : find_chain(memory, range.start, range.end, range.end);
     GlibcHeap heap = {GlibcHeapKind::kMain, range, 0, {}};
-    if (!walk_chain(memory, first, range.end, heap.figures)) {
+    if (!walk_chain(memory, first, range.end, asked, heap.figures)) {
         result.unread.push_back(range);
         return;
     }
@@ -107,13 +110,14 @@ void read_main_heap(TargetMemory& memory, AddressRange range, GlibcHeaps& result
     result.heaps.push_back(std::move(heap));
 }
 
-void read_anonymous_heaps(TargetMemory& memory, AddressRange range, GlibcHeaps& result) {
+void read_anonymous_heaps(TargetMemory& memory, AddressRange range, const AskedBlocks* asked,
+                          GlibcHeaps& result) {
     std::vector<uint8_t> starts(kPagesAtOnce * sizeof(ChunkHeader));
     AddressRange held = {};
     uint64_t misses = 0;
     for (uint64_t page = range.start & ~(kPageBytes - 1); page < range.end;) {
         if (page % kHeapSpanBytes == 0) {
-            const uint64_t end = read_arena_heap(memory, page, result);
+            const uint64_t end = read_arena_heap(memory, page, asked, result);
             if (end != 0) {
                 page = end;
                 continue;
@@ -132,7 +136,7 @@ void read_anonymous_heaps(TargetMemory& memory, AddressRange range, GlibcHeaps& 
         ChunkHeader header;
         memcpy(&header, starts.data() + (page - held.start) / kPageBytes * sizeof header, sizeof header);
         const uint64_t bytes = mapped_block_bytes(header, page, range.end);
-        if (bytes != 0) count_mapped_block(page, bytes, result);
+        if (bytes != 0) count_mapped_block(memory, page, bytes, asked, result);
         misses = bytes != 0 ? 0 : misses + 1;
         page += bytes != 0 ? bytes : kPageBytes;
     }

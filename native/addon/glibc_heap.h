@@ -28,11 +28,13 @@ struct GlibcHeaps {
     std::vector<AddressRange> unread;
 };
 
-// The heap that lies in [heap], whose end is the program break.
-void read_main_heap(TargetMemory& memory, AddressRange range, GlibcHeaps& result);
+// The heap that lies in [heap], whose end is the program break. `asked`, which may be null, knows what blocks
+// were asked for.
+void read_main_heap(TargetMemory& memory, AddressRange range, const AskedBlocks* asked, GlibcHeaps& result);
 
 // Heaps of arenas, and mapped blocks, in private anonymous memory that is readable and writable; the kernel
 // joins such mappings, so they may begin anywhere in `range`. What is neither is passed over.
-void read_anonymous_heaps(TargetMemory& memory, AddressRange range, GlibcHeaps& result);
+void read_anonymous_heaps(TargetMemory& memory, AddressRange range, const AskedBlocks* asked,
+                          GlibcHeaps& result);
 
 }  // namespace offheap::addon

@@ -66,8 +66,8 @@ enum class Step { on, closed, broken };
 
 class Walk {
   public:
-    Walk(TargetMemory& memory, uint64_t first, uint64_t end)
-        : memory_(memory), headers_(memory, first, end), end_(end) {
+    Walk(TargetMemory& memory, uint64_t first, uint64_t end, const AskedBlocks* asked)
+        : memory_(memory), headers_(memory, first, end), end_(end), asked_(asked) {
         place_.at = first;
         places_.push_back(place_);
     }
@@ -78,7 +78,10 @@ class Walk {
             while ((step = advance()) == Step::on) {
                 if (place_.at - places_.back().at >= ChunkHeaders::kPieceBytes) keep_place();
             }
-            if (step == Step::closed) return true;
+            if (step == Step::closed) {
+                count_expected();
+                return true;
+            }
             if (is_lasting()) return false;
             go_back(attempt);
         }
@@ -94,6 +97,11 @@ class Walk {
         sum.top_bytes += own.top_bytes;
         sum.metadata_bytes += own.metadata_bytes;
         sum.foreign_bytes += own.foreign_bytes;
+        sum.asked_blocks += own.asked_blocks;
+        sum.asked_bytes += own.asked_bytes;
+        sum.slack_bytes += own.slack_bytes;
+        sum.slack_resident_bytes += own.slack_resident_bytes;
+        sum.slack_variance += own.slack_variance;
         sum.retained.insert(sum.retained.end(), retained_.begin(), retained_.end());
     }
 
@@ -124,6 +132,7 @@ class Walk {
             figures.in_use_chunks += 1;
             figures.in_use_bytes += bytes - kChunkOverheadBytes;
             figures.metadata_bytes += kChunkOverheadBytes;
+            if (asked_ != nullptr) expect(place_.at - bytes, bytes);
         } else {
             if (bytes == 0 || header.previous_bytes != bytes || place_.free_before_previous) return false;
             figures.free_bytes += bytes;
@@ -166,7 +175,23 @@ class Walk {
         if (start < end) retained_.push_back({start, end});
     }
 
+    // A look-up is a cache miss; some at a time go on while the walk does.
+    void expect(uint64_t chunk, uint64_t bytes) {
+        if (expected_ == kExpected) count_expected();
+        const uint64_t block = chunk + kChunkHeaderBytes;
+        usable_[expected_++] = {block, block + bytes - kChunkOverheadBytes};
+        asked_->expect(block);
+    }
+
+    void count_expected() {
+        for (size_t i = 0; i < expected_; ++i) {
+            count_asked(memory_, *asked_, usable_[i], /*has_next=*/true, place_.figures);
+        }
+        expected_ = 0;
+    }
+
     void keep_place() {
+        count_expected();
         place_.retained = retained_.size();
         places_.push_back(place_);
     }
@@ -191,11 +216,17 @@ class Walk {
         from_beginning_ = places_.size() == 1;
         retained_.resize(place_.retained);
         headers_.forget();
+        expected_ = 0;
     }
+
+    static constexpr size_t kExpected = 32;
 
     TargetMemory& memory_;
     ChunkHeaders headers_;
     uint64_t end_;
+    const AskedBlocks* asked_;
+    AddressRange usable_[kExpected];  // of chunks in use since the last look-ups
+    size_t expected_ = 0;
     Place place_;
     std::vector<Place> places_;
     bool from_beginning_ = false;
@@ -204,11 +235,45 @@ class Walk {
     std::vector<AddressRange> retained_;
 };
 
+// How much of a range, which lies behind a chunk's header at `header`, is on pages in memory. Where a header
+// stands the page is: it was written.
+uint64_t resident_slack(TargetMemory& memory, uint64_t header, AddressRange slack, bool has_next) {
+    const uint64_t first = slack.start / kPageBytes, last = (slack.end - 1) / kPageBytes;
+    const bool is_certain = first == header / kPageBytes || (has_next && first == slack.end / kPageBytes);
+    if (first == last && is_certain) return slack.end - slack.start;
+    std::vector<uint8_t> is_resident(last - first + 1);
+    memory.find_resident(first * kPageBytes, is_resident.size(), is_resident.data());
+    uint64_t bytes = 0;
+    for (uint64_t page = first; page <= last; ++page) {
+        if (is_resident[page - first] == 0) continue;
+        bytes += std::min(slack.end, (page + 1) * kPageBytes) - std::max(slack.start, page * kPageBytes);
+    }
+    return bytes;
+}
+
 }  // namespace
 
-bool walk_chain(TargetMemory& memory, uint64_t first, uint64_t end, HeapFigures& figures) {
+void count_asked(TargetMemory& memory, const AskedBlocks& asked, AddressRange usable, bool has_next,
+                 HeapFigures& figures) {
+    AskedBlock block;
+    if (!asked.find(usable.start, block)) return;
+    // Another block is there by now.
+    if (block.bytes > usable.end - usable.start) return;
+    const AddressRange slack = {usable.start + block.bytes, usable.end};
+    figures.asked_blocks += block.weight;
+    figures.asked_bytes += block.weight * static_cast<double>(block.bytes);
+    if (slack.start == slack.end) return;
+    const uint64_t resident = resident_slack(memory, usable.start - kChunkOverheadBytes, slack, has_next);
+    const auto bytes = static_cast<double>(slack.end - slack.start);
+    figures.slack_bytes += block.weight * bytes;
+    figures.slack_variance += block.variance * bytes * bytes;
+    figures.slack_resident_bytes += block.weight * static_cast<double>(resident);
+}
+
+bool walk_chain(TargetMemory& memory, uint64_t first, uint64_t end, const AskedBlocks* asked,
+                HeapFigures& figures) {
     if (first % kAlignment != 0 || first >= end || end - first < kChunkHeaderBytes) return false;
-    Walk walk(memory, first, end);
+    Walk walk(memory, first, end, asked);
     if (!walk.run()) return false;
     walk.add_to(figures);
     return true;

@@ -33,6 +33,10 @@ Napi::Object to_object(Napi::Env env, const GlibcHeaps& found) {
               static_cast<uint64_t>(figures.retained.size())}) {
             heaps.push_back(static_cast<double>(figure));
         }
+        for (const double figure : {figures.asked_blocks, figures.asked_bytes, figures.slack_bytes,
+                                    figures.slack_resident_bytes, figures.slack_variance}) {
+            heaps.push_back(figure);
+        }
         for (const AddressRange& pages : figures.retained) add_range(retained, pages);
     }
     for (const AddressRange& range : found.unread) add_range(unread, range);
@@ -45,20 +49,28 @@ Napi::Object to_object(Napi::Env env, const GlibcHeaps& found) {
 
 }  // namespace
 
-Napi::Value glibc_heaps(const Napi::CallbackInfo& info) {
+bool are_glibc_arguments(const Napi::CallbackInfo& info) {
+    return info[0].IsNumber() && is_ranges(info[1]) && is_ranges(info[2]);
+}
+
+Napi::Value glibc_heaps_asked(const Napi::CallbackInfo& info, const AskedBlocks* asked) {
     Napi::Env env = info.Env();
-    if (!info[0].IsNumber() || !is_ranges(info[1]) || !is_ranges(info[2])) {
-        Napi::TypeError::New(env, "glibcHeaps(pid, main, anonymous): a number and two Float64Arrays")
-            .ThrowAsJavaScriptException();
-        return env.Undefined();
-    }
     const int process_id = info[0].As<Napi::Number>().Int32Value();
     ProcessMemory memory(process_id);
     if (refuse_unreadable(env, memory, process_id)) return env.Undefined();
     GlibcHeaps found;
-    for (const AddressRange& range : ranges_of(info[1])) read_main_heap(memory, range, found);
-    for (const AddressRange& range : ranges_of(info[2])) read_anonymous_heaps(memory, range, found);
+    for (const AddressRange& range : ranges_of(info[1])) read_main_heap(memory, range, asked, found);
+    for (const AddressRange& range : ranges_of(info[2])) read_anonymous_heaps(memory, range, asked, found);
     return to_object(env, found);
+}
+
+Napi::Value glibc_heaps(const Napi::CallbackInfo& info) {
+    if (!are_glibc_arguments(info)) {
+        Napi::TypeError::New(info.Env(), "glibcHeaps(pid, main, anonymous): a number and two Float64Arrays")
+            .ThrowAsJavaScriptException();
+        return info.Env().Undefined();
+    }
+    return glibc_heaps_asked(info, nullptr);
 }
 
 }  // namespace offheap::addon

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <random>
 #include <vector>
 
@@ -50,9 +51,10 @@ class FakeMemory final : public TargetMemory {
             ASSERT_TRUE(read(address + i * stride_pages * kPage, into + i * bytes_each, bytes_each));
         }
     }
-    void find_resident(uint64_t, size_t pages, uint8_t* is_resident) override {
-        memset(is_resident, 1, pages);
+    void find_resident(uint64_t address, size_t pages, uint8_t* is_resident) override {
+        for (size_t page = 0; page < pages; ++page) is_resident[page] = address + page * kPage < resident_end;
     }
+    uint64_t resident_end = UINT64_MAX;
 
   private:
     std::vector<uint8_t> bytes_;
@@ -98,15 +100,15 @@ uint64_t sum(const HeapFigures& figures) {
            figures.foreign_bytes;
 }
 
-GlibcHeaps read_main(FakeMemory& memory) {
+GlibcHeaps read_main(FakeMemory& memory, const AskedBlocks* asked = nullptr) {
     GlibcHeaps result;
-    read_main_heap(memory, {kBase, memory.end()}, result);
+    read_main_heap(memory, {kBase, memory.end()}, asked, result);
     return result;
 }
 
-GlibcHeaps read_anonymous(FakeMemory& memory) {
+GlibcHeaps read_anonymous(FakeMemory& memory, const AskedBlocks* asked = nullptr) {
     GlibcHeaps result;
-    read_anonymous_heaps(memory, {kBase, memory.end()}, result);
+    read_anonymous_heaps(memory, {kBase, memory.end()}, asked, result);
     return result;
 }
 
@@ -327,18 +329,99 @@ TEST(GlibcMappedBlocks, AreCountedWhereverTheyBegin) {
     EXPECT_TRUE(result.unread.empty());
 }
 
+// Blocks by address; each stands for `weight`.
+class FakeAsked final : public AskedBlocks {
+  public:
+    std::map<uint64_t, uint64_t> bytes;
+    double weight = 1;
+    void expect(uint64_t) const override {}
+    bool find(uint64_t address, AskedBlock& block) const override {
+        const auto found = bytes.find(address);
+        if (found == bytes.end()) return false;
+        block = {found->second, weight};
+        return true;
+    }
+};
+
+TEST(GlibcSlack, IsWhatAChunkHasBeyondWhatItsBlockWasAskedFor) {
+    FakeMemory memory(33 * kPage);
+    ChainMaker(memory, kBase).used(0x290).used(48).used(32).free(64).used(0x3000).top(memory.end());
+    const uint64_t second = kBase + 0x290, third = second + 48, large = third + 32 + 64;
+    FakeAsked asked;
+    // The first is not recorded, and where the third was another block is recorded by now.
+    asked.bytes = {{second + 16, 25}, {third + 16, 500}, {large + 16, 0x2ff0}, {kBase + 8, 1}};
+    const HeapFigures figures = read_main(memory, &asked).heaps.at(0).figures;
+    EXPECT_EQ(figures.asked_blocks, 2);
+    EXPECT_EQ(figures.asked_bytes, 25 + 0x2ff0);
+    EXPECT_EQ(figures.slack_bytes, 40 - 25 + 8);
+    EXPECT_EQ(figures.slack_resident_bytes, figures.slack_bytes);
+    EXPECT_EQ(sum(figures), memory.bytes().size());
+
+    asked.weight = 2.5;
+    EXPECT_EQ(read_main(memory, &asked).heaps.at(0).figures.slack_bytes, 2.5 * (40 - 25 + 8));
+}
+
+TEST(GlibcSlack, OfALargeChunkIsResidentAsFarAsItsPagesAre) {
+    FakeMemory memory(33 * kPage);
+    ChainMaker(memory, kBase).used(8 * kPage).used(32).top(memory.end());
+    FakeAsked asked;
+    asked.bytes = {{kBase + 16, 2 * kPage}};
+    memory.resident_end = kBase + 4 * kPage;
+    const HeapFigures figures = read_main(memory, &asked).heaps.at(0).figures;
+    EXPECT_EQ(figures.slack_bytes, 8 * kPage - 8 - 2 * kPage);
+    // From 16 bytes into the third page to the end of the fourth.
+    EXPECT_EQ(figures.slack_resident_bytes, 2 * kPage - 16);
+}
+
+TEST(GlibcSlack, OfAMappedBlockIsTheRestOfItsLastPage) {
+    FakeMemory memory(100 * kPage);
+    memory.write(kBase + 3 * kPage + 8, 40 * kPage | 2);
+    memory.write(kBase + 43 * kPage + 8, 33 * kPage | 2);
+    FakeAsked asked;
+    asked.bytes = {{kBase + 3 * kPage + 16, 40 * kPage - 1000}, {kBase + 43 * kPage + 16, 33 * kPage - 500}};
+    memory.resident_end = kBase + 50 * kPage;
+    const HeapFigures figures = read_anonymous(memory, &asked).heaps.at(0).figures;
+    EXPECT_EQ(figures.asked_blocks, 2);
+    EXPECT_EQ(figures.slack_bytes, 1000 - 16 + 500 - 16);
+    EXPECT_EQ(figures.slack_resident_bytes, 1000 - 16);
+}
+
+// A walk that fails and starts anew from a place that it kept counts each chunk once.
+TEST(GlibcSlack, IsCountedOnceWhereTheWalkGoesBack) {
+    constexpr uint64_t kPages = 600;
+    FakeMemory memory(kPages * kPage);
+    FakeAsked asked;
+    ChainMaker chain(memory, kBase);
+    while (chain.at() < memory.end() - 2 * kPage) {
+        asked.bytes[chain.at() + 16] = 33;
+        chain.used(48);
+    }
+    const uint64_t last = chain.at();
+    chain.top(memory.end());
+    const uint64_t broken = kBase + 500 * kPage / 48 * 48;
+    memory.write(broken + 8, 7);
+    int readings = 0;
+    memory.before_reading = [&] {
+        if (++readings == 20) memory.write(broken + 8, 49);
+    };
+    const GlibcHeaps result = read_main(memory, &asked);
+    ASSERT_EQ(result.heaps.size(), 1U);
+    EXPECT_EQ(result.heaps[0].figures.asked_blocks, (last - kBase) / 48);
+    EXPECT_EQ(result.heaps[0].figures.slack_bytes, (last - kBase) / 48 * (40 - 33));
+}
+
 TEST(GlibcArenaHeap, ThatGrewSinceTheMappingsWereListedIsReadAsFarAsItReachesNow) {
     FakeMemory memory(64 * kPage);
     ChainMaker(memory, begin_heap(memory, 48, true, 33 * kPage)).used(0x290).used(32).top(kBase + 33 * kPage);
     GlibcHeaps result;
-    read_anonymous_heaps(memory, {kBase, kBase + 20 * kPage}, result);
+    read_anonymous_heaps(memory, {kBase, kBase + 20 * kPage}, nullptr, result);
     EXPECT_EQ(sum(result.heaps.at(0).figures), 33 * kPage);
 }
 
 // Whatever lies there: what is counted adds up to the heap's extent, and the reading ends.
 void expect_sense(FakeMemory& memory) {
     GlibcHeaps result = read_main(memory);
-    read_anonymous_heaps(memory, {kBase, memory.end()}, result);
+    read_anonymous_heaps(memory, {kBase, memory.end()}, nullptr, result);
     for (const GlibcHeap& heap : result.heaps) {
         EXPECT_EQ(sum(heap.figures), heap.range.end - heap.range.start);
         for (const AddressRange& pages : heap.figures.retained) {

@@ -6,8 +6,11 @@
 #include <algorithm>
 #include <string>
 
+#include "native/addon/glibc_heap_object.h"
+#include "native/addon/heap_asked.h"
 #include "native/addon/heap_columns.h"
 #include "native/addon/heap_pages.h"
+#include "native/addon/memory_arguments.h"
 #include "native/addon/residency.h"
 
 namespace offheap::addon {
@@ -79,6 +82,8 @@ Napi::Function HeapObject::define(Napi::Env env) {
                            InstanceMethod<&HeapObject::survivors>("survivors"),
                            InstanceMethod<&HeapObject::pins>("pins"),
                            InstanceMethod<&HeapObject::pages>("pages"),
+                           InstanceMethod<&HeapObject::glibc_heaps>("glibcHeaps"),
+                           InstanceMethod<&HeapObject::asked>("asked"),
                            InstanceMethod<&HeapObject::hold>("hold"),
                            InstanceMethod<&HeapObject::let_go>("letGo"),
                            InstanceMethod<&HeapObject::finish>("finish"),
@@ -341,6 +346,44 @@ Napi::Value HeapObject::pages(const Napi::CallbackInfo& info) {
         }
         result.Set("liveBytes", live);
         result.Set("held", is_held);
+        return {};
+    });
+    return result;
+}
+
+Napi::Value HeapObject::glibc_heaps(const Napi::CallbackInfo& info) {
+    if (!are_glibc_arguments(info)) {
+        return misuse(info.Env(), "glibcHeaps(pid, main, anonymous): a number and two Float64Arrays");
+    }
+    Napi::Value result;
+    look(info.Env(), [&](HeapLedger& ledger, const HeapView& view) -> MaybeFailure {
+        const LedgerAskedBlocks blocks(ledger, view.overlay);
+        result = glibc_heaps_asked(info, &blocks);
+        return {};
+    });
+    return result;
+}
+
+Napi::Value HeapObject::asked(const Napi::CallbackInfo& info) {
+    if (!info[0].IsNumber() || !is_ranges(info[1]) || !is_numbers(info[2])) {
+        return misuse(info.Env(), "asked(pid, ranges, classes): a number and two Float64Arrays");
+    }
+    const int process_id = info[0].As<Napi::Number>().Int32Value();
+    const std::vector<AddressRange> ranges = sorted_ranges_of(info[1]);
+    const std::vector<uint64_t> classes = rising_numbers(info[2]);
+    Napi::Object result = Napi::Object::New(info.Env());
+    look(info.Env(), [&](HeapLedger& ledger, const HeapView& view) -> MaybeFailure {
+        PageMap page_map(process_id);
+        if (!page_map.is_open()) return cannot_look(process_id, page_map.open_errno());
+        const LedgerAskedBlocks blocks(ledger, view.overlay);
+        const AskedSums sums = asked_in(blocks, ranges, classes, page_map);
+        set(result, "blocks", sums.blocks);
+        set(result, "bytes", sums.bytes);
+        set(result, "slackBytes", sums.slack_bytes);
+        set(result, "slackResidentBytes", sums.slack_resident_bytes);
+        set(result, "slackBytesVariance", sums.slack_variance);
+        set(result, "unclassedBytes", sums.unclassed_bytes);
+        set(result, "residentBytes", sums.knows_pages ? static_cast<double>(sums.resident_bytes) : -1);
         return {};
     });
     return result;

@@ -27,6 +27,8 @@ class HeapObject : public Napi::ObjectWrap<HeapObject> {
     Napi::Value survivors(const Napi::CallbackInfo& info);
     Napi::Value pins(const Napi::CallbackInfo& info);
     Napi::Value pages(const Napi::CallbackInfo& info);
+    Napi::Value glibc_heaps(const Napi::CallbackInfo& info);
+    Napi::Value asked(const Napi::CallbackInfo& info);
     Napi::Value hold(const Napi::CallbackInfo& info);
     Napi::Value let_go(const Napi::CallbackInfo& info);
     Napi::Value finish(const Napi::CallbackInfo& info);

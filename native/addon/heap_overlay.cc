@@ -16,6 +16,7 @@ HeapDelta delta_of(HeapLedger& ledger, const RestingBlock& block) {
     HeapDelta delta;
     delta.stack_row = ledger.stacks().row_of(ledger.sound_stack(block.stack));
     delta.thread_row = ledger.threads().row_of(block.thread_id);
+    delta.address = block.address;
     delta.bytes = block.bytes;
     delta.born = ledger.coarse(block.time);
     delta.era = ledger.era_at(block.time);

@@ -18,6 +18,7 @@ struct HeapDelta {
     double before_bytes = 0;
     double before_allocations = 0;
     // The block by which the living differ, where counts.live_allocations isn't 0.
+    uint64_t address = 0;
     uint64_t bytes = 0;
     uint32_t born = 0;
     uint32_t era = 0;

@@ -22,6 +22,25 @@ std::vector<AddressRange> ranges_of(const Napi::Value& value) {
     return ranges;
 }
 
+std::vector<AddressRange> sorted_ranges_of(const Napi::Value& value) {
+    std::vector<AddressRange> sorted;
+    for (const AddressRange& range : ranges_of(value)) {
+        if (sorted.empty() || range.start >= sorted.back().end) sorted.push_back(range);
+    }
+    return sorted;
+}
+
+std::vector<uint64_t> rising_numbers(const Napi::Value& value) {
+    const auto numbers = value.As<Napi::Float64Array>();
+    std::vector<uint64_t> rising;
+    for (size_t i = 0; i < numbers.ElementLength(); ++i) {
+        if (!(numbers[i] >= 1 && numbers[i] < 0x1p47)) continue;
+        const auto number = static_cast<uint64_t>(numbers[i]);
+        if (rising.empty() || number > rising.back()) rising.push_back(number);
+    }
+    return rising;
+}
+
 bool refuse_unreadable(Napi::Env env, const ProcessMemory& memory, int process_id) {
     if (memory.refusal() == 0) return false;
     Napi::Error error = Napi::Error::New(env, "the memory of process " + std::to_string(process_id) +

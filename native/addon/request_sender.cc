@@ -18,7 +18,7 @@ MaybeFailure RequestSender::prepare(Header& header) {
     return file_.read_header(header);
 }
 
-MaybeFailure RequestSender::send(wire::RequestKind kind, uint64_t& request) {
+MaybeFailure RequestSender::send(wire::RequestKind kind, uint64_t argument, uint64_t& request) {
     Header header;
     if (auto failure = prepare(header)) return failure;
     if (header.collector_process_id != static_cast<uint32_t>(getpid())) {
@@ -28,7 +28,10 @@ MaybeFailure RequestSender::send(wire::RequestKind kind, uint64_t& request) {
         return Failure{kRequestBusy, "the process still does what it was asked before; ask again later"};
     }
     request = wire::pack_request(kind, (header.request >> 8) + 1);
-    if (!page_.store_release(offsetof(Header, request), request)) return damaged(kTruncated);
+    if (!page_.store_release(offsetof(Header, request), request) ||
+        !page_.store_release(offsetof(Header, request_argument), argument)) {
+        return damaged(kTruncated);
+    }
     uint64_t word = header.heap_control;
     for (;;) {
         const uint64_t expected = word;

@@ -15,7 +15,7 @@ class RequestSender {
 
     // Asks the target; `request` names what was asked in the header's words. Fails with REQUEST_BUSY while
     // the target answers another one. Needs the claim.
-    [[nodiscard]] MaybeFailure send(wire::RequestKind kind, uint64_t& request);
+    [[nodiscard]] MaybeFailure send(wire::RequestKind kind, uint64_t argument, uint64_t& request);
 
     // Takes a request back; `withdrawn` is false where a thread was first.
     [[nodiscard]] MaybeFailure withdraw(bool& withdrawn);

@@ -107,7 +107,8 @@ inline constexpr char kVersion[] = "0.1.0";
 #define OFFHEAP_REQUEST_KINDS(X) \
     X(kNothing, "nothing")       \
     X(kTrim, "trim")             \
-    X(kStatistics, "statistics")
+    X(kStatistics, "statistics") \
+    X(kSizeClasses, "size classes")
 
 // How a request ended. `not offered`: the allocator has no function for it.
 #define OFFHEAP_ANSWERS(X) \
@@ -128,6 +129,12 @@ inline constexpr char kVersion[] = "0.1.0";
     X(kNothing, "nothing")            \
     X(kJemalloc, "jemalloc")          \
     X(kTcmalloc, "tcmalloc")
+
+// By which function an allocator tells in which sizes it hands out blocks.
+#define OFFHEAP_SIZE_ROUNDINGS(X) \
+    X(kNothing, "nothing")        \
+    X(kNallocx, "nallocx")        \
+    X(kMimallocGoodSize, "mi_good_size")
 
 // The figures, by the allocators' own names, in the order of an answer. 4096 stands for all of jemalloc's
 // arenas; its pages are counted in pages.
@@ -163,6 +170,7 @@ enum class RequestKind : uint8_t { OFFHEAP_REQUEST_KINDS(OFFHEAP_ENUM_ENTRY) kCo
 enum class Answer : uint32_t { OFFHEAP_ANSWERS(OFFHEAP_ENUM_ENTRY) kCount };
 enum class MemoryReturn : uint32_t { OFFHEAP_MEMORY_RETURNS(OFFHEAP_ENUM_ENTRY) kCount };
 enum class StatisticsSource : uint32_t { OFFHEAP_STATISTICS_SOURCES(OFFHEAP_ENUM_ENTRY) kCount };
+enum class SizeRounding : uint32_t { OFFHEAP_SIZE_ROUNDINGS(OFFHEAP_ENUM_ENTRY) kCount };
 enum class JemallocStatistic : uint32_t { OFFHEAP_JEMALLOC_STATISTICS(OFFHEAP_ENUM_ENTRY) kCount };
 enum class TcmallocStatistic : uint32_t { OFFHEAP_TCMALLOC_STATISTICS(OFFHEAP_ENUM_ENTRY) kCount };
 #undef OFFHEAP_ENUM_ENTRY
@@ -289,7 +297,7 @@ struct Words {
 // `heap_beat_ns` is 0 before the first has read, 1 once it has stopped. Who launched the target and is going
 // to be its collector is awaited until then.
 //
-// `heap_time`: native/wire/heap.h. `request` to `answer_values`: native/wire/request.h.
+// `heap_time`: native/wire/heap.h. `request` to `request_argument`: native/wire/request.h.
 //
 // The head of the channel file. Counters that different sides write stand on different cache lines.
 #define OFFHEAP_HEADER_FIELDS(X)           \
@@ -387,7 +395,8 @@ struct Words {
     X(uint32_t, answer, 800)               \
     X(uint32_t, answer_source, 804)        \
     X(Words<24>, answer_values, 808)       \
-    X(Reserved<24>, reserved_i, 1000)
+    X(uint64_t, request_argument, 1000)    \
+    X(Reserved<16>, reserved_i, 1008)
 
 #define OFFHEAP_FIELD(type, name, offset) type name;
 struct Event {
@@ -471,6 +480,7 @@ constexpr uint64_t layout_hash() {
     OFFHEAP_ANSWERS(OFFHEAP_HASH_ENTRY)
     OFFHEAP_MEMORY_RETURNS(OFFHEAP_HASH_ENTRY)
     OFFHEAP_STATISTICS_SOURCES(OFFHEAP_HASH_ENTRY)
+    OFFHEAP_SIZE_ROUNDINGS(OFFHEAP_HASH_ENTRY)
     OFFHEAP_JEMALLOC_STATISTICS(OFFHEAP_HASH_ENTRY)
     OFFHEAP_TCMALLOC_STATISTICS(OFFHEAP_HASH_ENTRY)
 #undef OFFHEAP_HASH_ENTRY

@@ -1,19 +1,22 @@
 // What the collector asks of the target's threads: to call a function of its allocator, which only the target
 // can do, and only where its thread holds none of the allocator's locks.
 //
-// The collector writes `request`, then sets kRequestedBit in `heap_control`, the word that every call of an
-// allocator looks at anyway. The first thread that comes by at a place where the function may be called takes
-// the bit away, and with that the request is its own: it names it in `request_taken`, does what is asked,
-// writes the answer, and names the request in `request_answered`. Threads that come by where it may not be
-// called leave the bit and count in `request_passes`. The collector takes a request back by taking the bit
-// away itself. While `request_taken` and `request_answered` differ, no new one is written.
+// The collector writes `request` and its argument, then sets kRequestedBit in `heap_control`, the word that
+// every call of an allocator looks at anyway. The first thread that comes by at a place where the function
+// may be called takes the bit away, and with that the request is its own: it names it in `request_taken`,
+// does what is asked, writes the answer, and names the request in `request_answered`. Threads that come by
+// where it may not be called leave the bit and count in `request_passes`. The collector takes a request back
+// by taking the bit away itself. While `request_taken` and `request_answered` differ, no new one is written.
 //
 // `answer_source` and `answer_values` mean what the kind says:
 //   trim: MemoryReturn, by which function; [0] what it returned.
 //   statistics: StatisticsSource; the figures in the order of that allocator's list in layout.h.
+//   size classes: SizeRounding; the sizes that blocks of `request_argument` bytes and more have, rising, then
+//   zeros.
 //
 // Memory orders (cited at both ends):
-//   [request]  collector's release of the bit -> thread's acquire exchange: `request` is written.
+//   [request]  collector's release of the bit -> thread's acquire exchange: `request` and its argument are
+//              written.
 //   [answer]   thread's release store of `request_answered` -> collector's read of it, by pread() or an
 //   acquire
 //              load: the answer before it is whole.

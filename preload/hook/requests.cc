@@ -8,6 +8,7 @@
 #include "preload/hook/allocator_statistics.h"
 #include "preload/hook/alternate_stack.h"
 #include "preload/hook/memory_return.h"
+#include "preload/hook/size_classes.h"
 #include "preload/record/emit.h"
 #include "preload/unwind/capture.h"
 
@@ -81,12 +82,24 @@ void tell_statistics(wire::Header* header) {
            static_cast<uint32_t>(source), values, count);
 }
 
+void tell_size_classes(wire::Header* header) {
+    const wire::SizeRounding by = size_rounding();
+    uint64_t values[wire::kAnswerValues] = {};
+    const uint64_t from = __atomic_load_n(&header->request_argument, __ATOMIC_RELAXED);
+    read_size_classes(from, values, wire::kAnswerValues);
+    const bool is_offered = by != wire::SizeRounding::kNothing;
+    answer(header, is_offered ? wire::Answer::kDone : wire::Answer::kNotOffered, static_cast<uint32_t>(by),
+           values, wire::kAnswerValues);
+}
+
 void serve(wire::Header* header, wire::RequestKind kind) {
     switch (kind) {
         case wire::RequestKind::kTrim:
             return trim(header);
         case wire::RequestKind::kStatistics:
             return tell_statistics(header);
+        case wire::RequestKind::kSizeClasses:
+            return tell_size_classes(header);
         default:
             return answer(header, wire::Answer::kNotOffered, 0, nullptr, 0);
     }

@@ -16,6 +16,7 @@
 #include "preload/hook/python_modules.h"
 #include "preload/hook/relocations.h"
 #include "preload/hook/sites.h"
+#include "preload/hook/size_classes.h"
 #include "preload/hook/stack_of_call.h"
 #include "preload/hook/thread_state.h"
 #include "preload/record/emit.h"
@@ -146,6 +147,7 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
     find_allocator();
     find_memory_return();
     find_allocator_statistics();
+    find_size_classes();
     process.configuration = read_configuration(environment);
     if (process.configuration.disabled) return;
     process.page = create_process_page();

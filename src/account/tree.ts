@@ -1,3 +1,5 @@
+import type { AskedFigures } from './allocators/asked.js';
+
 /** What a node of the account stands for. */
 export type AccountKind =
   | 'process'
@@ -44,6 +46,10 @@ export interface AccountNode {
   ranges: number;
   /** Of glibc's heaps: what malloc_trim would return; absent where that is not known. */
   trimmableBytes?: number;
+  /** Of an allocator: what its blocks in use were asked for, and what it set aside beyond that. */
+  asked?: AskedFigures;
+  /** Of an allocator without `asked`: why it is not known. */
+  askedUnknown?: string;
   children: AccountNode[];
 }
 

@@ -49,10 +49,11 @@ export function askTargetAtOnce(
   channel: Channel,
   kind: RequestKind,
   limitMs: number,
+  argument?: number,
 ): RequestAnswer | undefined {
   let request: number;
   try {
-    request = channel.ask(kind);
+    request = channel.ask(kind, argument);
   } catch (error) {
     if (error instanceof OffheapError && error.code === 'REQUEST_BUSY') return undefined;
     throw error;

@@ -116,6 +116,44 @@ test('what of the memory is special is told where there is any', () => {
   );
 });
 
+test('what blocks were asked for is told of each allocator, or why it is not known', () => {
+  const asked = {
+    ...{ coverage: 'all' as const, allocations: 100_000, bytes: 3_000_000, slackBytes: 1_000_000 },
+    ...{ slackErrorBytes: 0, unclassedBytes: 0, unrecordedBytes: 5_000 },
+  };
+  const allocator = (name: string, more: Partial<AccountNode>) => ({
+    ...node('allocator', name, 2_000_000),
+    ...more,
+  });
+  const tree = node('process', 'process', 10_000_000, [
+    node('allocators', 'allocators', 10_000_000, [
+      allocator('libc.so.6', { asked }),
+      allocator('late', { asked: { ...asked, coverage: 'some', slackBytes: null } }),
+      allocator('thin', {
+        asked: {
+          ...asked,
+          coverage: 'sampled',
+          slackErrorBytes: 20_000,
+          unclassedBytes: 7_000,
+          unrecordedBytes: null,
+        },
+      }),
+      allocator('python3.11', { askedUnknown: 'it is written nowhere' }),
+      { ...allocator('small', { asked }), residentBytes: 1000 },
+    ]),
+  ]);
+  const text = accountTree(account(tree), { columns: 200 });
+  expect(text.slice(text.indexOf('what blocks'))).toBe(
+    [
+      'what blocks in use were asked for:',
+      '  libc.so.6: 3.00 MB in 100,000 blocks, slack 1.00 MB (25.0 %)',
+      '  late: 3.00 MB in 100,000 blocks, its sizes of blocks are not known, 5.00 kB not recorded, or in caches',
+      '  thin: about 3.00 MB in 100,000 blocks, slack about 1.00 MB ± 20.0 kB (25.0 %), slack unknown of 7.00 kB in larger blocks',
+      '  python3.11: not known: it is written nowhere',
+    ].join('\n'),
+  );
+});
+
 test('of a process that has ended: who held what, and why there is no more', () => {
   const owner = {
     ...{

@@ -1,4 +1,5 @@
 import pc from 'picocolors';
+import { askedLines } from './asked.js';
 import { formatBytes, formatChange, formatCount, formatPercent, percentOf } from './bytes.js';
 import { pinLines, savingsLines } from './savings.js';
 import type { AccountNode, AccountReport, AccountUnexplained } from './schema.js';
@@ -25,7 +26,7 @@ export function accountTree(account: AccountReport, options: AccountTreeOptions)
   const sections = [headLines(account).map(bold), verdictOf(account, columns).map(bold)];
   if (account.tree === null) sections.push(ownerLines(account));
   else sections.push(treeLines(account.tree, columns, children));
-  sections.push(savingsLines(account), pinLines(account));
+  sections.push(askedLines(account), savingsLines(account), pinLines(account));
   const outside = account.outside.filter(({ residentBytes }) => residentBytes > 0);
   if (outside.length > 0) {
     sections.push([

@@ -1,6 +1,6 @@
 import { type Account, takeAccount } from '../account/account.js';
 import type { AllocatorReader } from '../account/allocators/inside.js';
-import { ALLOCATOR_READERS } from '../account/allocators/readers.js';
+import { allocatorReaders } from '../account/allocators/readers.js';
 import type { Claims } from '../account/claims.js';
 import { inferClaims } from '../account/inferred-claims.js';
 import type { ProcMapping } from '../account/maps.js';
@@ -32,6 +32,8 @@ export interface AccountSources {
 /** In an account; heap.pins() has them all. */
 const PINS_LISTED = 20;
 
+const UNRECORDED = { coverage: 'none', reason: 'its process is not recorded' } as const;
+
 const UNCLAIMED: Attribution = {
   owner: OWNER_NO_STACK,
   path: null,
@@ -58,7 +60,7 @@ export function accountOf(
  */
 export function accountUnrecorded(pid: number): AccountReport {
   const claims = (areas: readonly ProcMapping[]) => inferClaims(areas, readThreadStacks(pid));
-  const account = takeReadable(pid, claims, ALLOCATOR_READERS);
+  const account = takeReadable(pid, claims, allocatorReaders(UNRECORDED));
   if (account.totals.totalBytes === 0) throw withoutMemory(pid);
   return reportOf(account, {
     pid,

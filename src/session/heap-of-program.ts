@@ -1,5 +1,8 @@
+import type { Recorded } from '../account/allocators/asked.js';
 import type { HeapPin } from '../report/schema.js';
+import { glibcHeaps } from '../wire/addon.js';
 import { OffheapError } from '../wire/error.js';
+import type { HeapAsked } from '../wire/heap.js';
 import {
   HeapRecording,
   type HeapRecordingOptions,
@@ -7,6 +10,14 @@ import {
   type HeldByStack,
 } from './heap-recording.js';
 import type { RecordedSites } from './savings.js';
+
+/** What is the matter with the process, and not with the record of its heap. */
+const OF_THE_PROCESS = ['PROCESS_MISSING', 'PROCESS_REFUSED'];
+
+const NOTHING_ASKED: HeapAsked = {
+  ...{ blocks: 0, bytes: 0, slackBytes: 0, slackResidentBytes: 0, slackBytesVariance: 0, unclassedBytes: 0 },
+  residentBytes: -1,
+};
 
 /** A program's heap as long as it can be read: a channel whose heap is damaged still has its mappings. */
 export class HeapOfProgram {
@@ -46,6 +57,23 @@ export class HeapOfProgram {
     return this.#guard(() => (this.#recording?.isExact() ? this.#recording.pins(pid, limit) : null)) ?? null;
   }
 
+  /** What is known of live blocks by their addresses, as of each time that it is asked for. */
+  recordedBlocks(): Recorded {
+    const nothing = (reason: string): Recorded => ({ coverage: 'none', reason });
+    const coverage = this.#guard(() => this.#recording?.coverage() ?? 'none');
+    if (coverage === undefined || this.#recording === undefined)
+      return nothing("the heap's events can't be read");
+    if (coverage === 'none') return nothing('allocations are not recorded');
+    return {
+      coverage,
+      // A heap whose events turn out to be damaged still has its blocks.
+      glibcHeaps: (...where) =>
+        this.#guard(() => this.#recording?.glibcHeaps(...where)) ?? glibcHeaps(...where),
+      asked: (pid, ranges, classes) =>
+        this.#guard(() => this.#recording?.asked(pid, ranges, classes)) ?? NOTHING_ASKED,
+    };
+  }
+
   mark(): void {
     this.#guard(() => this.#recording?.mark());
   }
@@ -64,7 +92,7 @@ export class HeapOfProgram {
     try {
       return work();
     } catch (error) {
-      if (!(error instanceof OffheapError)) throw error;
+      if (!(error instanceof OffheapError) || OF_THE_PROCESS.includes(error.code)) throw error;
       this.#problem = `the heap's events can't be read: ${error.message}`;
       this.close();
       return undefined;

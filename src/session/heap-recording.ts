@@ -1,11 +1,14 @@
+import type { Coverage } from '../account/allocators/asked.js';
+import type { Range } from '../account/maps.js';
 import type { HeldBytes } from '../diagnose/memory-log.js';
 import { attributeAllocation, type HeapAttribution } from '../ledger/heap-attribution.js';
 import type { HeapLeak } from '../report/heap/sites.js';
 import type { HeapPin, SnapshotHeap } from '../report/schema.js';
 import { frameName } from '../report/stacks.js';
 import type { Frame } from '../symbolize/frame.js';
+import type { NativeGlibcHeaps } from '../wire/addon.js';
 import { OffheapError } from '../wire/error.js';
-import { HeapChannel, type HeapPages, type HeapTotals, SHARED_PAGES } from '../wire/heap.js';
+import { type HeapAsked, HeapChannel, type HeapPages, type HeapTotals, SHARED_PAGES } from '../wire/heap.js';
 import type { HeapMode } from '../wire/heap-mode.js';
 import type { CodeMap } from './code-map.js';
 import { leakRows } from './heap-rows.js';
@@ -152,6 +155,23 @@ export class HeapRecording {
   isExact(): boolean {
     const { mode, epoch, resumed, lost } = this.#channel.totals();
     return mode === 'exact' && epoch === 0 && !resumed && lost === 0;
+  }
+
+  /** Of which live blocks anything is known. */
+  coverage(): Coverage | 'none' {
+    const { mode } = this.#channel;
+    if (mode !== 'exact') return mode === 'off' ? 'none' : 'sampled';
+    return this.isExact() ? 'all' : 'some';
+  }
+
+  /** As the addon's function, with what the recorded blocks were asked for. */
+  glibcHeaps(...where: Parameters<HeapChannel['glibcHeaps']>): NativeGlibcHeaps {
+    return this.#channel.glibcHeaps(...where);
+  }
+
+  asked(pid: number, ranges: readonly Range[], classes: readonly number[]): HeapAsked {
+    const bounds = Float64Array.from(ranges.flatMap(({ start, end }) => [start, end]));
+    return this.#channel.asked(pid, bounds, Float64Array.from(classes));
   }
 
   pages(pid: number, start: number, end: number): HeapPages {

@@ -1,5 +1,5 @@
 import type { AllocatorReader } from '../account/allocators/inside.js';
-import { ALLOCATOR_READERS } from '../account/allocators/readers.js';
+import { allocatorReaders } from '../account/allocators/readers.js';
 import { insideAsTold } from '../account/allocators/told.js';
 import type { AccountNode } from '../account/tree.js';
 import { GrowthTracker } from '../diagnose/growth.js';
@@ -7,6 +7,7 @@ import { MemoryLog } from '../diagnose/memory-log.js';
 import { judge, judgeOwners, type Verdict } from '../diagnose/verdict.js';
 import type { SourceLines } from '../symbolize/lines/source-lines.js';
 import type { Symbolizer } from '../symbolize/symbols.js';
+import { AllocatorSizeClasses } from './allocator-size-classes.js';
 import { AllocatorStatistics } from './allocator-statistics.js';
 import { Attributions } from './attributions.js';
 import { CodeMap } from './code-map.js';
@@ -42,6 +43,7 @@ export class Program {
   readonly heap: HeapOfProgram;
   readonly growth = new GrowthTracker();
   readonly #statistics: AllocatorStatistics;
+  readonly #sizeClasses: AllocatorSizeClasses;
   readonly #memory = new MemoryLog();
   #heapEpoch = 0;
   #tornInARow = 0;
@@ -55,6 +57,7 @@ export class Program {
     this.code = new CodeMap(recording, symbolizer, lines);
     this.attributions = new Attributions(recording, this.code, path);
     this.#statistics = new AllocatorStatistics(recording.drain.channel, pid);
+    this.#sizeClasses = new AllocatorSizeClasses(recording.drain.channel);
     this.heap = new HeapOfProgram(recording.path, { code: this.code, isRunning, readMappings });
   }
 
@@ -84,7 +87,12 @@ export class Program {
 
   /** Who can look into its allocators' memory, or asks them: that is waited for `limitMs` at most. */
   allocators(limitMs: number): readonly AllocatorReader[] {
-    return [...ALLOCATOR_READERS, insideAsTold(() => this.#statistics.ask(limitMs))];
+    const recorded = this.heap.recordedBlocks();
+    const questions = {
+      statistics: () => this.#statistics.ask(limitMs),
+      sizeClasses: () => this.#sizeClasses.ask(limitMs),
+    };
+    return [...allocatorReaders(recorded), insideAsTold(questions, recorded)];
   }
 
   /** Notes what each owner holds at this moment. */

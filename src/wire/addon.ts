@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import bindings from 'bindings';
 import { OffheapError } from './error.js';
 import type {
+  HeapAsked,
   HeapHistogram,
   HeapPages,
   HeapPins,
@@ -46,7 +47,7 @@ export interface NativeChannel {
   text(offset: number): string | null;
   textBytes(offset: number, length: number): Uint8Array;
   /** Position in `requestKinds`. */
-  ask(kind: number): number;
+  ask(kind: number, argument: number): number;
   withdraw(): boolean;
   close(): void;
 }
@@ -68,6 +69,8 @@ export interface NativeHeap {
   survivors(mark: number): HeapSurvivors;
   pins(pid: number): HeapPins;
   pages(pid: number, start: number, end: number): HeapPages;
+  glibcHeaps(pid: number, main: Float64Array, anonymous: Float64Array): NativeGlibcHeaps;
+  asked(pid: number, ranges: Float64Array, classes: Float64Array): HeapAsked;
   /** Until `letGo`, all that is asked for belongs to the first moment that was asked for. */
   hold(): void;
   letGo(): void;
@@ -119,7 +122,7 @@ export interface MappingColumns {
 
 /** glibc's heaps as columns; src/account/allocators/glibc.ts names them. */
 export interface NativeGlibcHeaps {
-  /** Twelve numbers for each heap. */
+  /** Seventeen numbers for each heap. */
   heaps: Float64Array;
   /** Whole free pages, `[start, end, …]`, in the order of the heaps. */
   retained: Float64Array;

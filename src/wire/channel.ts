@@ -15,7 +15,7 @@ export interface Site {
 }
 
 /** What a target can be asked to do: native/wire/request.h. */
-export type RequestKind = 'trim' | 'statistics';
+export type RequestKind = 'trim' | 'statistics' | 'size classes';
 
 /**
  * One channel, open for reading. Whatever its bytes claim, reading ends with an `OffheapError`: `CHANNEL_MISSING`,
@@ -137,8 +137,8 @@ export class Channel {
    * Asks the target to do something, on the next thread of it that calls its allocator. Returns what the header's
    * `requestAnswered` will be. Needs the claim. Throws `REQUEST_BUSY` while it still does what it was asked before.
    */
-  ask(kind: RequestKind): number {
-    return native(() => this.#native.ask(layout.enumerations.requestKinds.indexOf(kind)));
+  ask(kind: RequestKind, argument = 0): number {
+    return native(() => this.#native.ask(layout.enumerations.requestKinds.indexOf(kind), argument));
   }
 
   /** Takes the request back; false where a thread has begun with it. */

@@ -1,4 +1,4 @@
-import { type NativeHeap, native, openNativeHeap } from './addon.js';
+import { type NativeGlibcHeaps, type NativeHeap, native, openNativeHeap } from './addon.js';
 import { HEAP_MODES, type HeapMode } from './heap-mode.js';
 
 /** One row for each stack, in columns. What is sampled is estimated: weights already applied. Sizes are bytes. */
@@ -63,6 +63,21 @@ export interface HeapPages {
   liveBytes: Uint16Array;
   /** 1: in memory or in swap. */
   held: Uint8Array;
+}
+
+/** What the live blocks in some ranges were asked for. Weights of sampled ones are applied. */
+export interface HeapAsked {
+  blocks: number;
+  bytes: number;
+  /** Beyond that, to the end of their size classes; and what of it lies on pages in memory. */
+  slackBytes: number;
+  slackResidentBytes: number;
+  /** Square of the standard error of `slackBytes`; 0 where all is recorded. */
+  slackBytesVariance: number;
+  /** Of blocks that are larger than the largest class: nothing is known of their slack. */
+  unclassedBytes: number;
+  /** In memory, of pages on which a block lives; -1: the ranges are too long to look. */
+  residentBytes: number;
 }
 
 export interface HeapTotals {
@@ -179,6 +194,19 @@ export class HeapChannel {
   /** The pages from `start` on, which begins one. As `pins`. */
   pages(pid: number, start: number, end: number): HeapPages {
     return native(() => this.#native.pages(pid, start, end));
+  }
+
+  /** As `glibcHeaps` of the addon, with what the recorded blocks were asked for. */
+  glibcHeaps(pid: number, main: Float64Array, anonymous: Float64Array): NativeGlibcHeaps {
+    return native(() => this.#native.glibcHeaps(pid, main, anonymous));
+  }
+
+  /**
+   * What the live blocks in `ranges` (`[start, end, …]`, sorted) were asked for, against `classes`: the sizes in which their
+   * allocator hands out blocks, rising; none where they aren't known.
+   */
+  asked(pid: number, ranges: Float64Array, classes: Float64Array): HeapAsked {
+    return native(() => this.#native.asked(pid, ranges, classes));
   }
 
   /** Runs `read` with the heap standing still: all that it asks for is of one moment. */

@@ -39,6 +39,7 @@ export interface Layout {
     | 'answers'
     | 'memoryReturns'
     | 'statisticsSources'
+    | 'sizeRoundings'
     | 'jemallocStatistics'
     | 'tcmallocStatistics',
     string[]

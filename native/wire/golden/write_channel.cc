@@ -136,6 +136,7 @@ void describe_heap(Header* header) {
     header->request_taken = pack_request(RequestKind::kTrim, 23);
     header->request_answered = pack_request(RequestKind::kTrim, 22);
     header->request_passes = 25;
+    header->request_argument = 61;
     header->answer = static_cast<uint32_t>(Answer::kDone);
     header->answer_source = static_cast<uint32_t>(MemoryReturn::kMallocTrim);
     for (uint32_t i = 0; i < kAnswerValues; ++i) header->answer_values.at[i] = 26 + i;

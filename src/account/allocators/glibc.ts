@@ -7,7 +7,7 @@ import { measureResidency } from '../residency.js';
  * fastbin count as in use: nothing in memory tells them apart.
  */
 
-/** Sizes of one heap or of all; the five of them add up to the extent. */
+/** Sizes of one heap or of all; the first five of them add up to the extent. */
 export interface GlibcFigures {
   /** What the program may use of blocks in use: as `malloc_usable_size` says. */
   inUseBytes: number;
@@ -22,6 +22,17 @@ export interface GlibcFigures {
   /** Blocks of both kinds, the top left out, and those in use. */
   chunks: number;
   inUseChunks: number;
+  /**
+   * Of blocks in use, those that are recorded: how many, what was asked for, what their chunks have beyond that, up to the next
+   * header or the end of a mapped block's last page, and what of that is in memory. 0 where nothing is recorded; fractions
+   * where they are estimated from samples.
+   */
+  askedBlocks: number;
+  askedBytes: number;
+  slackBytes: number;
+  slackResidentBytes: number;
+  /** Square of the standard error of `slackBytes`. */
+  slackBytesVariance: number;
   /** What of whole free pages, the top's included, is in memory. */
   retainedResidentBytes: number;
   /** What of that a call of `malloc_trim(0)` would return: it leaves the tops of arenas. */
@@ -46,18 +57,22 @@ export interface GlibcHeaps extends GlibcFigures {
 
 const KINDS = ['main', 'arena', 'mapped'] as const;
 /** Of each heap: kind, start, end, arena, then figures, then what belongs to it in `retained`. */
-const GLIBC_HEAP_COLUMNS = 12;
+const GLIBC_HEAP_COLUMNS = 17;
 /** How often a heap is read that moved its end between the list of mappings and the reading. */
 const ATTEMPTS = 3;
 
 /**
- * Reads all heaps of a process; `mappings` is its list as `readMaps` gives it. The process runs on meanwhile. Throws
+ * Reads all heaps of a process; `mappings` is its list as `readMaps` gives it, `read` the addon's way to do so. The process runs on meanwhile. Throws
  * `PROCESS_MISSING` or `PROCESS_REFUSED`.
  */
-export function readGlibcHeaps(pid: number, mappings: readonly ProcMapping[] = readMaps(pid)): GlibcHeaps {
-  let best = readOnce(pid, mappings);
+export function readGlibcHeaps(
+  pid: number,
+  mappings: readonly ProcMapping[] = readMaps(pid),
+  read = glibcHeaps,
+): GlibcHeaps {
+  let best = readOnce(pid, mappings, read);
   for (let attempt = 1; attempt < ATTEMPTS && best.unread.length > 0; attempt++) {
-    const again = readOnce(pid, readMaps(pid));
+    const again = readOnce(pid, readMaps(pid), read);
     if (extent(again.unread) <= extent(best.unread)) best = again;
   }
   const { heaps, unread } = best;
@@ -72,6 +87,11 @@ export function readGlibcHeaps(pid: number, mappings: readonly ProcMapping[] = r
     foreignBytes: sum('foreignBytes'),
     chunks: sum('chunks'),
     inUseChunks: sum('inUseChunks'),
+    askedBlocks: sum('askedBlocks'),
+    askedBytes: sum('askedBytes'),
+    slackBytes: sum('slackBytes'),
+    slackResidentBytes: sum('slackResidentBytes'),
+    slackBytesVariance: sum('slackBytesVariance'),
     retainedResidentBytes: sum('retainedResidentBytes'),
     trimmableResidentBytes: sum('trimmableResidentBytes'),
     unread,
@@ -79,14 +99,14 @@ export function readGlibcHeaps(pid: number, mappings: readonly ProcMapping[] = r
   };
 }
 
-function readOnce(pid: number, mappings: readonly ProcMapping[]) {
+function readOnce(pid: number, mappings: readonly ProcMapping[], read: typeof glibcHeaps) {
   const usable = mappings.filter(
     ({ kind, shared, readable, writable }) => kind === 'anonymous' && !shared && readable && writable,
   );
   const main = joined(usable.filter(({ path }) => path === '[heap]'));
   // A name set by prctl is no hindrance: newer releases name arenas themselves.
   const anonymous = joined(usable.filter(({ path }) => path === '' || path.startsWith('[anon:')));
-  return parse(glibcHeaps(pid, main, anonymous));
+  return parse(read(pid, main, anonymous));
 }
 
 /** Bounds of ranges, touching ones as one: the kernel keeps apart what differs in advice or in name. */
@@ -118,6 +138,11 @@ function parse({ heaps, retained, unread }: NativeGlibcHeaps): { heaps: GlibcHea
       topBytes: heaps[at + 8]!,
       metadataBytes: heaps[at + 9]!,
       foreignBytes: heaps[at + 10]!,
+      askedBlocks: heaps[at + 12]!,
+      askedBytes: heaps[at + 13]!,
+      slackBytes: heaps[at + 14]!,
+      slackResidentBytes: heaps[at + 15]!,
+      slackBytesVariance: heaps[at + 16]!,
       retained: own,
       retainedResidentBytes: 0,
       trimmableResidentBytes: 0,

@@ -1,6 +1,7 @@
 import { OffheapError } from '../../wire/error.js';
 import type { ProcMapping, Range } from '../maps.js';
 import { type AccountNode, emptyNode } from '../tree.js';
+import type { AskedFigures } from './asked.js';
 
 /** A piece of an allocator's memory, with what the kernel says of it. */
 export interface AllocatorRange extends Range {
@@ -34,6 +35,8 @@ export interface AllocatorInside {
   problems: string[];
   /** What malloc_trim would return. */
   trimmableBytes?: number;
+  /** What blocks were asked for, or why that is not known. */
+  asked: AskedFigures | string;
 }
 
 /**
@@ -58,12 +61,16 @@ export function splitAllocator(
       inside = read(pid, memory);
     } catch (error) {
       if (!(error instanceof OffheapError)) throw error;
+      node.askedUnknown = "its memory can't be read";
       return [`the inside of ${memory.owner} can't be read: ${error.message}`];
     }
     if (inside === undefined) continue;
+    if (typeof inside.asked === 'string') node.askedUnknown = inside.asked;
+    else node.asked = inside.asked;
     if (inside.trimmableBytes !== undefined) node.trimmableBytes = inside.trimmableBytes;
     return [...inside.problems, ...place(node, inside.parts)];
   }
+  node.askedUnknown = 'nobody knows how it keeps its blocks';
   return [];
 }
 

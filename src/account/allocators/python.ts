@@ -46,7 +46,8 @@ export function insidePython(pid: number, { owner, ranges }: AllocatorMemory): A
   if (!matches(PYTHON_MODULES, owner)) return undefined;
   const { poolBytes, resident } = readPythonArenas(pid, ranges);
   const known = poolBytes > 0 || resident.frames > 0;
-  if (!known) return { parts: [], problems: [`${owner} has arenas of a kind that can't be read`] };
+  const asked = 'Python keeps its objects by size class, and what was asked for is written nowhere';
+  if (!known) return { parts: [], problems: [`${owner} has arenas of a kind that can't be read`], asked };
   const part = (kind: 'live' | 'retained' | 'pinned' | 'metadata', name: string, residentBytes: number) => ({
     ...{ kind, name, residentBytes, swapBytes: 0 },
   });
@@ -59,5 +60,6 @@ export function insidePython(pid: number, { owner, ranges }: AllocatorMemory): A
       part('metadata', 'headers of pools', resident.metadata),
     ],
     problems: [],
+    asked,
   };
 }

@@ -1,4 +1,6 @@
 import { ALLOCATOR_MODULES, matches } from '../../ledger/plumbing.js';
+import type { HeapAsked } from '../../wire/heap.js';
+import { askedFigures, isSlackKnown, type Recorded, slackName } from './asked.js';
 import type { AllocatorInside, AllocatorMemory, AllocatorPart, AllocatorReader } from './inside.js';
 
 /** What an allocator has told of itself, by its own names of the figures. */
@@ -16,29 +18,83 @@ const SOURCES: readonly {
   { source: 'tcmalloc', modules: /^libtcmalloc/, partsOf: tcmallocParts },
 ];
 
+/** Who can ask a thread of the target. */
+export interface AllocatorQuestions {
+  /** What the allocator counts; undefined where it does not tell how things are now. */
+  statistics(): ToldStatistics | undefined;
+  /** The sizes in which it hands out blocks, rising, as far as they are known. */
+  sizeClasses(): readonly number[];
+}
+
 /**
- * What allocators use their memory for that tell it if they are asked: `ask` has a thread of the target do so; undefined where
- * none did. Of other allocators that only their libraries know, it says that they offer nothing.
+ * What allocators use their memory for that only their libraries know: by what those tell if they are asked, and by the recorded
+ * blocks. Where neither tells enough, that is said.
  */
-export function insideAsTold(ask: () => ToldStatistics | undefined): AllocatorReader {
-  return (_pid, memory) => {
+export function insideAsTold(ask: AllocatorQuestions, recorded: Recorded): AllocatorReader {
+  return (pid, memory) => {
     const { owner } = memory;
     if (!matches(ALLOCATOR_MODULES, owner)) return undefined;
     const known = SOURCES.find(({ modules }) => modules.test(owner));
-    if (known === undefined) return unread(`${owner} offers no figures of what is in use in it`);
-    const told = ask();
-    if (told?.source !== known.source) {
-      return unread(
-        `${owner} could not be asked what is in use in it: no thread of the process has called it meanwhile`,
-      );
+    const told = known === undefined ? undefined : ask.statistics();
+    // Of one that is about to sleep, what it counts matters more than its sizes.
+    const classes = recorded.coverage === 'none' ? [] : ask.sizeClasses();
+    const blocks = recorded.coverage === 'none' ? undefined : recorded.asked(pid, memory.ranges, classes);
+    if (known !== undefined && told?.source === known.source) {
+      return withSlack(known.partsOf(told.values, memory), recorded, blocks);
     }
-    return { parts: known.partsOf(told.values, memory), problems: [] };
+    if (recorded.coverage === 'all' && blocks!.residentBytes >= 0) return byBlocks(memory, blocks!);
+    const asked =
+      recorded.coverage === 'none' ? recorded.reason : askedFigures(recorded.coverage, blocks!, null);
+    const problem =
+      known === undefined
+        ? `${owner} offers no figures of what is in use in it; a record of all its blocks would tell: offheap run --heap exact`
+        : `${owner} could not be asked what is in use in it: no thread of the process has called it meanwhile`;
+    return { parts: [], problems: [problem], asked };
   };
 }
 
-function unread(problem: string): AllocatorInside {
-  return { parts: [], problems: [problem] };
+/** Tells apart what blocks in use were asked for. */
+function withSlack(
+  parts: AllocatorPart[],
+  recorded: Recorded,
+  blocks: HeapAsked | undefined,
+): AllocatorInside {
+  if (recorded.coverage === 'none') return { parts, problems: [], asked: recorded.reason };
+  const { coverage } = recorded;
+  const [live, ...others] = parts;
+  const inUse = live!.residentBytes;
+  const asked = askedFigures(coverage, blocks!, null);
+  const slack = isSlackKnown(asked) ? Math.min(inUse, Math.floor(blocks!.slackResidentBytes)) : 0;
+  if (coverage !== 'sampled' && asked.slackBytes !== null && asked.unclassedBytes === 0) {
+    asked.unrecordedBytes = Math.max(0, inUse - asked.bytes - asked.slackBytes);
+  }
+  return {
+    parts: [{ ...live!, residentBytes: inUse - slack }, part('slack', slackName(coverage), slack), ...others],
+    problems: [],
+    asked,
+  };
 }
+
+/** Of any allocator all of whose blocks are recorded: what else is on their pages, and what else it has. */
+function byBlocks({ ranges }: AllocatorMemory, blocks: HeapAsked): AllocatorInside {
+  const onPages = Math.min(blocks.residentBytes, residentOf(ranges));
+  const asked = askedFigures('all', blocks, 0);
+  const slack = Math.min(onPages, Math.floor(blocks.slackResidentBytes));
+  const live = Math.min(onPages - slack, asked.bytes);
+  const beside = asked.slackBytes === null ? 'slack, metadata, and free beside blocks in use' : BESIDE_BLOCKS;
+  return {
+    parts: [
+      part('live', 'blocks in use', live),
+      part('slack', slackName('all'), slack),
+      part('pinned', beside, onPages - slack - live),
+      part('retained', 'pages without a block: free, or metadata', residentOf(ranges) - onPages),
+    ],
+    problems: [],
+    asked,
+  };
+}
+
+const BESIDE_BLOCKS = 'free beside blocks in use, or metadata';
 
 function jemallocParts(values: ReadonlyMap<string, number>, { ranges }: AllocatorMemory): AllocatorPart[] {
   const value = (name: string) => values.get(name) ?? 0;
