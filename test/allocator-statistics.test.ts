@@ -70,13 +70,15 @@ test('one that sleeps is not waited for long: that is said, and what it told sta
   ]);
   // Somebody comes by while it waits; then it sleeps again, and what it told is as true as before.
   let account = target.account();
-  for (let tries = 0; tries < 20 && account.problems.length > 0; tries++) {
-    const done = target.tell('work');
+  let again = account;
+  for (let tries = 0; tries < 20 && again.problems.length > 0; tries++) {
+    const done = target.tell('later');
     account = target.account();
     await done;
+    // On a loaded machine, where nobody came by in time, or worked on for long after.
+    again = target.account();
   }
   expect(account.problems).toEqual([]);
-  const again = target.account();
   expect(again.problems).toEqual([]);
   const live = partsOf(again, 'libjemalloc.so.2').bytes('live');
   expect(live).toBeGreaterThan(7500 * 48);

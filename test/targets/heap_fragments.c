@@ -3,6 +3,7 @@
 // With alike, the survivors are as large as the others, and stand among them by chance.
 // Prints "ready PID", then obeys a line each on its standard input and answers it with one:
 //   work     a request: allocates a little and frees it
+//   later    the same, after a tenth of a second
 //   idle     nothing
 // Ends with its input.
 #include <stdio.h>
@@ -71,7 +72,8 @@ int main(int argc, char** argv) {
     printf("ready %d\n", getpid());
     char line[64];
     while (fgets(line, sizeof line, stdin) != NULL) {
-        if (strcmp(line, "work\n") == 0) work();
+        if (strcmp(line, "later\n") == 0) usleep(100000);
+        if (strcmp(line, "work\n") == 0 || strcmp(line, "later\n") == 0) work();
         printf("done %s", line);
     }
     return sessions[0] == NULL;
