@@ -49,6 +49,10 @@ struct FunctionIndex {
     // Without versions, each ended by NUL; begins with an empty one.
     std::vector<char> names;
     uint32_t named = 0;
+    // The file had its full symbol table.
+    bool full = false;
+    // Where in `names` the name of the separate debug file stands that the file tells; 0 for none.
+    uint32_t debug_link = 0;
 };
 
 FunctionIndex index_functions(const IndexInput& input);

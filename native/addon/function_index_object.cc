@@ -79,7 +79,13 @@ Napi::Value function_index(const Napi::CallbackInfo& info) {
         const auto section = unwind.As<Napi::Object>();
         input.unwind = unwind_ranges(bytes_of(section.Get("section")), address_of(section.Get("address")));
     }
-    const FunctionIndex index = index_functions(input);
+    FunctionIndex index = index_functions(input);
+    index.full = argument.Get("isFull").ToBoolean();
+    if (argument.Get("debugLink").IsString()) {
+        const std::string link = argument.Get("debugLink").As<Napi::String>();
+        index.debug_link = static_cast<uint32_t>(index.names.size());
+        index.names.insert(index.names.end(), link.c_str(), link.c_str() + link.size() + 1);
+    }
     auto result = Napi::Uint8Array::New(env, symbol_table_size(index));
     lay_out_symbol_table(index, result.Data());
     return result;

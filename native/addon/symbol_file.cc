@@ -15,7 +15,7 @@ namespace offheap::addon {
 namespace {
 
 // To be raised with each change of what a table holds.
-constexpr uint32_t kVersion = 2;
+constexpr uint32_t kVersion = 3;
 constexpr char kMagic[8] = {'o', 'f', 'f', 'h', 'e', 'a', 'p', '\0'};
 constexpr off_t kMostBytes = off_t{512} << 20;
 // A date that is a little late costs nothing, and one write less for each use.

@@ -8,7 +8,7 @@ namespace offheap::addon {
 namespace {
 
 struct Head {
-    uint32_t base_low, base_high, functions, boundaries, name_bytes, named, unused[2];
+    uint32_t base_low, base_high, functions, boundaries, name_bytes, named, full, debug_link;
 };
 
 template <typename T>
@@ -31,6 +31,8 @@ std::optional<SymbolTable> SymbolTable::over(std::span<const uint8_t> bytes) {
     table.boundary_count_ = head.boundaries;
     table.name_bytes_ = head.name_bytes;
     table.named_ = head.named;
+    table.full_ = head.full != 0;
+    table.debug_link_ = head.debug_link;
     table.boundaries_ = reinterpret_cast<const uint32_t*>(bytes.data() + sizeof head);
     table.owners_ = reinterpret_cast<const int32_t*>(table.boundaries_ + head.boundaries);
     table.addresses_ = reinterpret_cast<const uint32_t*>(table.owners_ + head.boundaries);
@@ -56,9 +58,12 @@ uint64_t SymbolTable::address_of(uint32_t index) const {
 
 std::string_view SymbolTable::name_of(uint32_t index) const {
     if (index >= functions_) return {};
-    const uint32_t at = name_offsets_[index] & ~FunctionIndex::kStub;
-    if (at == 0 || at >= name_bytes_) return {};
-    return {names_ + at, strnlen(names_ + at, std::min<size_t>(name_bytes_ - at, kLongestName))};
+    return text_at(name_offsets_[index] & ~FunctionIndex::kStub);
+}
+
+std::string_view SymbolTable::text_at(uint32_t offset) const {
+    if (offset == 0 || offset >= name_bytes_) return {};
+    return {names_ + offset, strnlen(names_ + offset, std::min<size_t>(name_bytes_ - offset, kLongestName))};
 }
 
 bool SymbolTable::is_stub(uint32_t index) const {
@@ -76,7 +81,8 @@ void lay_out_symbol_table(const FunctionIndex& index, uint8_t* bytes) {
                        static_cast<uint32_t>(index.boundaries.size()),
                        static_cast<uint32_t>(index.names.size()),
                        index.named,
-                       {}};
+                       index.full ? 1u : 0u,
+                       index.debug_link};
     memcpy(bytes, &head, sizeof head);
     uint8_t* at = put(bytes + sizeof head, index.boundaries);
     at = put(at, index.owners);

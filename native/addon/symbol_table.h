@@ -29,13 +29,20 @@ class SymbolTable {
     // As in the file's symbol table, empty for a function without a name. It is cut where it is too long.
     std::string_view name_of(uint32_t index) const;
     bool is_stub(uint32_t index) const;
+    // Name of the separate debug file that the file tells of, or empty.
+    std::string_view debug_link() const { return text_at(debug_link_); }
+    // Whether the file had its full symbol table.
+    bool full() const { return full_; }
 
     uint32_t count() const { return functions_; }
     uint32_t named() const { return named_; }
 
   private:
+    std::string_view text_at(uint32_t offset) const;
+
     uint64_t base_ = 0;
-    uint32_t functions_ = 0, boundary_count_ = 0, name_bytes_ = 0, named_ = 0;
+    uint32_t functions_ = 0, boundary_count_ = 0, name_bytes_ = 0, named_ = 0, debug_link_ = 0;
+    bool full_ = false;
     const uint32_t* boundaries_ = nullptr;
     const int32_t* owners_ = nullptr;
     const uint32_t* addresses_ = nullptr;
@@ -43,8 +50,9 @@ class SymbolTable {
     const char* names_ = nullptr;
 };
 
-// Eight numbers of 32 bits: base (two), functions, boundaries, bytes of names, functions with a name, two of
-// 0; then boundaries, owners, addresses, name offsets, as in FunctionIndex, and the names.
+// Eight numbers of 32 bits: base (two), functions, boundaries, bytes of names, functions with a name, 1 for a
+// full table, where the name of the debug file stands; then boundaries, owners, addresses, name offsets, as
+// in FunctionIndex, and the names.
 size_t symbol_table_size(const FunctionIndex& index);
 void lay_out_symbol_table(const FunctionIndex& index, uint8_t* bytes);
 

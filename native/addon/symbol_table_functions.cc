@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "native/addon/bus_guard.h"
@@ -160,12 +161,16 @@ Napi::Value save_symbol_table(const Napi::CallbackInfo& info) {
 
 Napi::Value symbol_table_figures(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
-    const OpenTable* table = table_of(info);
+    OpenTable* table = table_of(info);
     if (table == nullptr) return env.Undefined();
+    std::string link;
+    table->look([&] { link = table->table().debug_link(); });
     Napi::Object result = Napi::Object::New(env);
     result.Set("functions", table->table().count());
     result.Set("named", table->table().named());
     result.Set("bytes", static_cast<double>(table->bytes()));
+    result.Set("isFull", table->table().full());
+    result.Set("debugLink", link.empty() || table->gone() ? env.Null() : Napi::String::New(env, link));
     return result;
 }
 

@@ -13,7 +13,7 @@ Napi::Value symbol_table(const Napi::CallbackInfo& info);
 Napi::Value open_symbol_table(const Napi::CallbackInfo& info);
 // saveSymbolTable(handle, path, key)
 Napi::Value save_symbol_table(const Napi::CallbackInfo& info);
-// symbolTableFigures(handle) → { functions, named, bytes }
+// symbolTableFigures(handle) → { functions, named, bytes, isFull, debugLink }
 Napi::Value symbol_table_figures(const Napi::CallbackInfo& info);
 // functionIndexAt(handle, address) → number: -1 for none, -2 where the table is gone
 Napi::Value function_index_at(const Napi::CallbackInfo& info);

@@ -4,6 +4,7 @@ import { PF_X, PT_GNU_EH_FRAME, PT_LOAD } from '../modules/elf-headers.js';
 import { SHT_NOBITS } from '../modules/elf-sections.js';
 import { type FunctionSources, functionIndex } from '../wire/addon.js';
 import { SymbolTable } from '../wire/symbol-table.js';
+import { debugLink } from './lines/debug-files.js';
 import { miniDebugInfo } from './mini-debug-info.js';
 import { dynamicTable, fullTable, type SymbolSource } from './symbol-source.js';
 
@@ -22,15 +23,17 @@ const EH_FRAME_PCREL_SDATA4 = 0x1b;
 
 /**
  * Reads a file's functions: from .symtab, .dynsym and the symbols compressed into .gnu_debugdata, the stubs of its
- * procedure linkage table, and those that only .eh_frame knows of. Throws `ElfError`.
+ * procedure linkage table, and those that only .eh_frame knows of. `separate` is where strip has put its .symtab.
+ * Throws `ElfError`.
  */
-export function readSymbolTable(elf: ElfFile): SymbolTable {
+export function readSymbolTable(elf: ElfFile, separate: ElfFile | null = null): SymbolTable {
   const dynamic = dynamicTable(elf);
-  const full = fullTable(elf);
+  const own = fullTable(elf);
+  const full = own ?? (separate && fullTable(separate));
   const mini = full === null ? miniDebugInfo(elf) : null;
   const miniTable = mini && fullTable(mini);
   const tables: FunctionSources['tables'] = [];
-  if (full !== null) tables.push(readTable(elf, full));
+  if (full !== null) tables.push(readTable(own === null && separate !== null ? separate : elf, full));
   const read = dynamic && readTable(elf, dynamic);
   if (read !== null) tables.push(read);
   if (mini !== null && miniTable !== null) tables.push(readTable(mini, miniTable));
@@ -40,6 +43,8 @@ export function readSymbolTable(elf: ElfFile): SymbolTable {
       code: codeOf(elf),
       stubs: read && wherePossible(() => stubsOf(elf, read)),
       unwind: wherePossible(() => unwindOf(elf)),
+      isFull: full !== null,
+      debugLink: full === null ? (debugLink(elf)?.name ?? null) : null,
     }),
   );
 }

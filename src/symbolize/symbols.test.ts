@@ -1,15 +1,17 @@
 import { execFileSync } from 'node:child_process';
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -20,6 +22,7 @@ import type { Module } from '../modules/table.js';
 import type { SymbolTable } from '../wire/symbol-table.js';
 import { demangle } from './demangle.js';
 import { describeFrame } from './frame.js';
+import { DebugFiles } from './lines/debug-files.js';
 import { SymbolCache } from './symbol-cache.js';
 import { readSymbolTable } from './symbol-reader.js';
 import { displayName, Symbolizer } from './symbols.js';
@@ -385,6 +388,53 @@ describe('a compiled program', () => {
     );
     expect(new Symbolizer().function(again, BASE + hidden.address, true)).toBeNull();
     expect(new Symbolizer().function(again, BASE + exported, true)?.name).toBe('shop::Till::count');
+  });
+
+  describe('that was stripped, its symbols put elsewhere', () => {
+    const cached = () => ({ cache: new SymbolCache(join(folder, 'separate-cache', 'symbols')) });
+
+    it.each([
+      [
+        'by build-id',
+        'sha1',
+        (debug: string, id: string) => join(debug, '.build-id', id.slice(0, 2), `${id.slice(2)}.debug`),
+      ],
+      ['by build-id, beside it', 'sha1', () => join(folder, 'separate.debug')],
+      ['by checksum, in .debug beside it', 'none', () => join(folder, '.debug', 'separate.debug')],
+    ])('has their names once they are there: %s', async (_, buildId, debugPath) => {
+      const path = compile('separate', `-Wl,--build-id=${buildId}`);
+      const hidden = place(path, 'sized');
+      const whole = new Symbolizer().function(moduleOf(path), BASE + hidden, true);
+      expect(whole?.name).toBe('sized');
+      const link = join(folder, 'separate.debug');
+      run('objcopy', ['--only-keep-debug', path, link]);
+      run('strip', [path]);
+      run('objcopy', [`--add-gnu-debuglink=${link}`, path]);
+      const module = moduleOf(path);
+      const debugFolder = join(folder, 'debug-symbols');
+      const debug = debugPath(debugFolder, module.elf!.buildId ?? '');
+      renameSync(link, `${link}.later`);
+      const name = async () => {
+        const debugFiles = new DebugFiles(debugFolder);
+        const found = new Symbolizer({ ...cached(), debugFiles }).rawName(module, BASE + hidden, true);
+        await setImmediate();
+        return found;
+      };
+      expect([await name(), await name()]).toEqual([null, null]);
+      mkdirSync(dirname(debug), { recursive: true });
+      // Another build's is not taken.
+      const another = compile('another', `-Wl,--build-id=${buildId},-z,now`);
+      run('objcopy', ['--only-keep-debug', another, debug]);
+      expect(await name()).toBeNull();
+      renameSync(`${link}.later`, debug);
+      expect([await name(), await name()]).toEqual(['sized', 'sized']);
+      // What the file itself tells stays.
+      const stub = new Symbolizer({ debugFiles: new DebugFiles(debugFolder) });
+      const names = Array.from({ length: 0x400 }, (_, i) => stub.rawName(module, module.start + i, true));
+      expect(names).toContain('puts@plt');
+      rmSync(debug);
+      expect(await name()).toBeNull();
+    });
   });
 
   it('gives no names from a file that may be another one, and says so', () => {

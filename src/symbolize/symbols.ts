@@ -4,6 +4,7 @@ import { fileAddress, type Module } from '../modules/table.js';
 import { type SymbolTable, TABLE_GONE } from '../wire/symbol-table.js';
 import { demangle } from './demangle.js';
 import { demangleD } from './demangle-d.js';
+import { DebugFiles } from './lines/debug-files.js';
 import { shortCName, shortCppName } from './short-name.js';
 import type { SymbolCache } from './symbol-cache.js';
 import { readSymbolTable } from './symbol-reader.js';
@@ -23,6 +24,8 @@ export interface SymbolizerOptions {
   mostMemoryBytes?: number;
   /** Where tables are kept from one collector to the next. */
   cache?: SymbolCache | null;
+  /** Where strip may have put symbols. */
+  debugFiles?: DebugFiles;
 }
 
 interface Loaded {
@@ -60,9 +63,15 @@ export class Symbolizer {
   readonly #problems = new Map<string, string>();
   readonly #mostMemoryBytes: number;
   readonly #cache: SymbolCache | null;
+  readonly #debugFiles: DebugFiles;
   #memoryBytes = 0;
 
-  constructor({ mostMemoryBytes = MOST_MEMORY_BYTES, cache = null }: SymbolizerOptions = {}) {
+  constructor({
+    mostMemoryBytes = MOST_MEMORY_BYTES,
+    cache = null,
+    debugFiles = new DebugFiles(),
+  }: SymbolizerOptions = {}) {
+    this.#debugFiles = debugFiles;
     this.#mostMemoryBytes = mostMemoryBytes;
     this.#cache = cache;
   }
@@ -160,7 +169,7 @@ export class Symbolizer {
       isForgotten: false,
     };
     try {
-      loaded.table = this.#table(elf, key);
+      loaded.table = this.#table(elf, key, path);
       loaded.bytes = loaded.table.bytes;
       if (loaded.table.named === 0) this.#problems.set(path, `${path} has no symbol table`);
     } catch (error) {
@@ -174,12 +183,28 @@ export class Symbolizer {
     return loaded;
   }
 
-  #table(elf: ElfFile, key: string): SymbolTable {
+  #table(elf: ElfFile, key: string, path: string): SymbolTable {
     // What is read from memory is less than the file holds.
-    const cache = elf.file.sharedPath === null ? null : this.#cache;
+    if (elf.file.sharedPath === null) return readSymbolTable(elf);
+    const own = this.#kept(key, () => readSymbolTable(elf));
+    if (own.isFull) return own;
+    // Looked for each time, since debug files come and go.
+    const separate = this.#debugFiles.findSymbols(elf, path, own.debugLink);
+    if (separate === null) return own;
+    try {
+      return this.#kept(`${key}:${separate.file.identity}`, () => readSymbolTable(elf, separate));
+    } catch (error) {
+      if (error instanceof ElfError && error.code !== 'elf/replaced') return own;
+      throw error;
+    }
+  }
+
+  /** From the cache, or read and written there. */
+  #kept(key: string, read: () => SymbolTable): SymbolTable {
+    const cache = this.#cache;
     const kept = cache?.read(key);
     if (kept) return kept;
-    const table = readSymbolTable(elf);
+    const table = read();
     // Whoever asked waits for names, and not for the disk.
     if (cache !== null) setImmediate(() => cache.write(key, table));
     return table;

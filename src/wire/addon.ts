@@ -145,18 +145,29 @@ export interface FunctionSources {
   } | null;
   /** .eh_frame and its virtual address. */
   unwind: { section: Uint8Array; address: number } | null;
+  /** Whether a full symbol table is among them, and the debug file that the file tells of. */
+  isFull: boolean;
+  debugLink: string | null;
 }
 
 declare const symbolTable: unique symbol;
 /** A table in the addon: see `SymbolTable`. */
 export type SymbolTableHandle = { readonly [symbolTable]: true };
 
+export interface SymbolTableFigures {
+  functions: number;
+  named: number;
+  bytes: number;
+  isFull: boolean;
+  debugLink: string | null;
+}
+
 /** What `SymbolTable` is made of. */
 export interface SymbolTableFunctions {
   symbolTable(bytes: Uint8Array): SymbolTableHandle | undefined;
   openSymbolTable(path: string, key: Uint8Array): SymbolTableHandle | undefined;
   saveSymbolTable(table: SymbolTableHandle, path: string, key: Uint8Array): void;
-  symbolTableFigures(table: SymbolTableHandle): { functions: number; named: number; bytes: number };
+  symbolTableFigures(table: SymbolTableHandle): SymbolTableFigures;
   functionIndexAt(table: SymbolTableHandle, address: number): number;
   functionAddress(table: SymbolTableHandle, index: number): number;
   functionName(table: SymbolTableHandle, index: number): string | null;

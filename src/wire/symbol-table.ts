@@ -18,13 +18,19 @@ export class SymbolTable {
   /** Functions that have a name. */
   readonly named: number;
   readonly bytes: number;
+  /** Whether the file had the symbols that strip removes. */
+  readonly isFull: boolean;
+  /** Name of the separate debug file that the file tells of. */
+  readonly debugLink: string | null;
 
   private constructor(table: SymbolTableHandle) {
     this.#table = table;
-    const { functions, named, bytes } = symbolTables.symbolTableFigures(table);
+    const { functions, named, bytes, isFull, debugLink } = symbolTables.symbolTableFigures(table);
     this.functions = functions;
     this.named = named;
     this.bytes = bytes;
+    this.isFull = isFull;
+    this.debugLink = debugLink;
   }
 
   /** A view of what `functionIndex` makes; throws a RangeError where the bytes are none of that. */

@@ -1,9 +1,11 @@
+import { existsSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { BoundedFile, ElfError } from '../../modules/bounded-file.js';
 import type { ByteSource } from '../../modules/byte-source.js';
 import { ElfFile } from '../../modules/elf.js';
 import { type ElfSection, SHT_NOBITS } from '../../modules/elf-sections.js';
+import { fullTable } from '../symbol-source.js';
 import type { LinesRequest } from './worker-message.js';
 
 /** Where a module's debug information is. */
@@ -21,6 +23,9 @@ export interface FoundDebugFile {
 
 const MOST_LINK_BYTES = 4096;
 const CRC_CHUNK_BYTES = 4 << 20;
+/** What is read to its end, for a checksum, while somebody waits for names. */
+const MOST_CHECKED_BYTES = 64 << 20;
+const FOLDERS_KNOWN_MS = 1000;
 const DEBUG_FOLDER = '/usr/lib/debug';
 
 /**
@@ -29,6 +34,10 @@ const DEBUG_FOLDER = '/usr/lib/debug';
  * checksum of .gnu_debuglink.
  */
 export class DebugFiles {
+  /** Whether they were there, a moment ago. */
+  readonly #folders = new Map<string, boolean>();
+  #foldersSinceMs = Number.NEGATIVE_INFINITY;
+
   constructor(private readonly debugFolder = DEBUG_FOLDER) {}
 
   /** `path`: as the target sees the module. */
@@ -45,6 +54,36 @@ export class DebugFiles {
       problems.push(`${candidate} belongs to another build of it`);
     }
     return { source: null, problem: problems[0] ?? null };
+  }
+
+  /**
+   * The separate file that holds the symbols which strip has removed from `elf`; null where there is none of the same
+   * build. `link`: what the file's .gnu_debuglink says.
+   */
+  findSymbols(elf: ElfFile, path: string, link: string | null): ElfFile | null {
+    for (const candidate of this.#candidates(elf, path, link)) {
+      if (!this.#isThere(candidate)) continue;
+      const found = open(candidate);
+      if (found === null || found.file.identity === elf.file.identity || fullTable(found) === null) continue;
+      const crc = found.file.bytes > MOST_CHECKED_BYTES ? null : (debugLink(elf)?.crc ?? null);
+      if (belongsTogether(elf, found, crc)) return found;
+    }
+    return null;
+  }
+
+  /** Most folders are not there, which is then known for all of their files. */
+  #isThere(path: string): boolean {
+    const folder = dirname(path);
+    if (performance.now() - this.#foldersSinceMs > FOLDERS_KNOWN_MS) {
+      this.#folders.clear();
+      this.#foldersSinceMs = performance.now();
+    }
+    let isFolder = this.#folders.get(folder);
+    if (isFolder === undefined) {
+      isFolder = existsSync(folder);
+      this.#folders.set(folder, isFolder);
+    }
+    return isFolder && existsSync(path);
   }
 
   /** A file that somebody else has found for a module of this build-id. */
@@ -150,7 +189,7 @@ function buildIdOf(elf: ElfFile): string | null {
   return note.toString('hex', 16, 16 + note.readUInt32LE(4)) || null;
 }
 
-function debugLink(elf: ElfFile): { name: string; crc: number } | null {
+export function debugLink(elf: ElfFile): { name: string; crc: number } | null {
   const link = contentOf(elf, '.gnu_debuglink');
   const end = link?.indexOf(0) ?? -1;
   if (link === null || end <= 0) return null;
