@@ -228,39 +228,29 @@ record::InternedStack intern(PythonStack& python, Merge& merge, uint32_t native,
     return whole;
 }
 
-// The node that the thread had when it was in these frames on this native stack, 0 where it was not of late.
-// Which native frames run which Python frames is proven too.
-uint32_t recurring_node(const PythonStack& python, const unwind::RememberedStack& stack, uint64_t thread,
-                        uint32_t native) {
-    return python.recurring.find(thread, native, [&](uint64_t entry, const python::EvaluatorCall& call) {
+// Whether a call of the evaluator runs the frame with this entry still.
+struct RunsStill {
+    const unwind::RememberedStack& stack;
+    bool operator()(uint64_t entry, const python::EvaluatorCall& call) const {
         return call.native < stack.count() && stack.frames()[call.native].label == call.label &&
                lies_in(entry, stack, call.native);
-    });
-}
+    }
+};
 
-void keep_node(PythonStack& python, const unwind::RememberedStack& stack, uint32_t native, uint32_t node) {
+void keep_node(PythonStack& python, const unwind::RememberedStack& stack, uint64_t thread, uint32_t native,
+               uint32_t node) {
     uint32_t next = 0;
-    python.recurring.keep(python.frames, native, node, [&](uint64_t entry) -> python::EvaluatorCall {
+    const auto call_of = [&](uint64_t entry) -> python::EvaluatorCall {
         while (next + 1 < stack.count() && !lies_in(entry, stack, next)) ++next;
         return {next, stack.frames()[next].label};
-    });
+    };
+    python.recurring.keep(thread, python.frames, native, {&stack, stack.turn()}, node, call_of);
 }
 
-}  // namespace
-
-__attribute__((noinline)) uint32_t with_python_frames(ThreadState* state, uint32_t native,
-                                                      uint32_t generation) {
-    const uint64_t thread = python::this_thread_state();
-    if (thread == 0) return native;
-    PythonStack* const found = python_stack_of(state, generation);
-    if (found == nullptr) return native;
-    PythonStack& python = *found;
-    const unwind::RememberedStack& stack = *state->last;
-    const bool is_labelled = native != 0 && stack.label() == native;
-    if (is_labelled) {
-        const uint32_t node = recurring_node(python, stack, thread, native);
-        if (__builtin_expect(node != 0, 1)) return node;
-    }
+// Reads the frames and puts them among the native ones. `is_labelled`: the stack's label is `native`.
+__attribute__((noinline)) uint32_t capture_python(PythonStack& python, const unwind::RememberedStack& stack,
+                                                  uint64_t thread, uint32_t native, bool is_labelled,
+                                                  uint32_t generation) {
     const bool is_whole = capture_frames(python, thread);
     if (python.frames.count() == 0 && is_whole) return native;
 
@@ -281,12 +271,45 @@ __attribute__((noinline)) uint32_t with_python_frames(ThreadState* state, uint32
     }
     const record::InternedStack interned = intern(python, merge, native, generation);
     if (is_labelled && is_placed && is_whole && !interned.cut)
-        keep_node(python, stack, native, interned.node);
+        keep_node(python, stack, thread, native, interned.node);
     python.node = interned.node;
     python.native = native;
     python.frame_count = python.frames.count();
     python.leaf_rsp = leaf_rsp;
     return python.node != 0 ? python.node : native;
+}
+
+__attribute__((noinline)) uint32_t find_or_capture(ThreadState* state, uint32_t native, uint32_t generation) {
+    const uint64_t thread = python::this_thread_state();
+    if (thread == 0) return native;
+    PythonStack* const python = python_stack_of(state, generation);
+    if (python == nullptr) return native;
+    const unwind::RememberedStack& stack = *state->last;
+    const bool is_labelled = native != 0 && stack.label() == native;
+    if (is_labelled) {
+        const python::NativeCapture capture = {&stack, stack.turn()};
+        const uint32_t node = python->recurring.find(thread, native, capture, RunsStill{stack});
+        if (__builtin_expect(node != 0, 1)) return node;
+    }
+    return capture_python(*python, stack, thread, native, is_labelled, generation);
+}
+
+}  // namespace
+
+__attribute__((noinline)) uint32_t with_python_frames(ThreadState* state, uint32_t native,
+                                                      uint32_t generation) {
+    PythonStack* const python = state->python;
+    const unwind::RememberedStack& stack = *state->last;
+    // What is remembered is of the labels' channel and generation.
+    const bool may_recur = python != nullptr && python->generation == generation &&
+                           python->channel_id == state->labels_channel_id && native != 0 &&
+                           stack.label() == native;
+    if (__builtin_expect(may_recur, 1)) {
+        const python::NativeCapture capture = {&stack, stack.turn()};
+        const uint32_t node = python->recurring.find_latest(native, capture, RunsStill{stack});
+        if (__builtin_expect(node != 0, 1)) return node;
+    }
+    return find_or_capture(state, native, generation);
 }
 
 }  // namespace offheap::hook

@@ -110,6 +110,34 @@ bool is_still(uint64_t code, const CodeIdentity& identity) {
            (identity.contents == 0 || contents_of(code) == identity.contents);
 }
 
+uint32_t identity_words(uint64_t code, const CodeIdentity& identity, uint64_t* known_file,
+                        unwind::ReadWord* words) {
+    const Structures& structures = interpreter.structures;
+    uint32_t count = 0;
+    // Each as a whole word: what stands beside a number of 32 bits is the code object's, and does not change.
+    const auto read = [&](uint64_t address) { return (words[count++] = {address, load(address)}).value; };
+    if (number_of(code) != 0) {
+        read(code + structures.code_version);
+        return count;
+    }
+    if (structures.code_version != 0) read(code + structures.code_version);
+    const uint64_t file = read(code + structures.code_file);
+    const uint64_t name = read(code + structures.code_name);
+    const uint64_t table = read(code + structures.code_lines);
+    read(code + structures.code_first_line);
+    if (identity.contents == 0) return count;
+    if (file != *known_file) read(file + structures.text_hash);
+    *known_file = file;
+    read(name + structures.text_hash);
+    const uint64_t bytes = read(table + structures.bytes_length);
+    const uint64_t data = table + structures.bytes_data;
+    read(data);
+    if (bytes < 16) return count;
+    read(data + bytes / 2 / 8 * 8);
+    read(data + bytes - 8);
+    return count;
+}
+
 uint64_t KnownCode::key_of(uint64_t frame, uint64_t code, const CodeIdentity& identity, uint64_t instruction,
                            NumberCode number_code) {
     const uint32_t number = known(code, identity, number_code).number;

@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "preload/unwind/stack_memory.h"
+
 namespace offheap::python {
 
 struct CodeDescription {
@@ -33,6 +35,14 @@ CodeIdentity identity_of(uint64_t code);
 
 // Whether it is the same for a code object that had it before, while readable_pages' epoch was the same.
 bool is_still(uint64_t code, const CodeIdentity& identity);
+
+inline constexpr uint32_t kMostIdentityWords = 11;
+
+// Writes the words that the identity was made of; how many. While they are what they are, and readable, the
+// code object is still the one. `known_file`: the name of a file whose words are told already; the code's
+// comes back in it.
+uint32_t identity_words(uint64_t code, const CodeIdentity& identity, uint64_t* known_file,
+                        unwind::ReadWord* words);
 
 // What a thread knows of the code that it has run of late.
 class KnownCode {

@@ -46,7 +46,7 @@ FrameEnd RememberedFrames::capture(uint64_t state, KnownCode& known_code, Number
 bool RememberedFrames::follow(uint64_t state, KnownCode& known_code, NumberCode number_code) {
     const Structures& structures = interpreter.structures;
     if (count_ == 0 || epoch_ != readable_pages.epoch()) return false;
-    KnownLinks links(state);
+    KnownLinks<> links(state);
     uint32_t count = count_;
     const uint32_t least = count > kMostReturns ? count - kMostReturns : 0;
     while (count > least && frames_[count - 1].address != links.frame()) --count;

@@ -116,6 +116,7 @@ __attribute__((noinline)) void RememberedStack::walk(const RememberedStack& last
 void RememberedStack::finish(uint32_t kept, uint32_t labelled, const RememberedFrame* next,
                              const Ending& ending, uint64_t epoch) {
     epoch_ = epoch;
+    ++turn_;
     stop_ = ending.stop;
     is_thread_root_ = ending.is_thread_root;
     unchanged_ = kept;

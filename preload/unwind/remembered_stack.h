@@ -35,12 +35,6 @@ struct RememberedFrame {
 };
 static_assert(sizeof(RememberedFrame) == 32);
 
-// A word that a step read.
-struct ReadWord {
-    uint64_t address;
-    uint64_t value;
-};
-
 // The frames lie root first, so that what stays keeps its place. All functions bear any content: an
 // interrupted capture may go on with what another one left.
 class RememberedStack {
@@ -91,6 +85,9 @@ class RememberedStack {
     uint32_t unchanged() const { return unchanged_; }  // frames nearest the root: those of the capture before
     Stop stop() const { return stop_; }
 
+    // Changes with every walk: while it is the same, so are the frames and their stack pointers.
+    uint64_t turn() const { return turn_; }
+
     uint32_t capacity() const { return capacity_; }
 
   private:
@@ -123,6 +120,7 @@ class RememberedStack {
     Stop stop_;
     bool is_thread_root_;
     uint64_t epoch_;
+    uint64_t turn_;
     // Where the words of the last capture lie: from the first byte of the lowest to the end of the highest.
     uint64_t words_from_, words_to_;
 };

@@ -16,6 +16,14 @@ __attribute__((no_sanitize("address", "undefined"))) inline uint64_t load(uint64
     return *reinterpret_cast<const volatile uint64_t*>(address);
 }
 
+// A word, and what was read there.
+struct ReadWord {
+    uint64_t address;
+    uint64_t value;
+};
+
+inline bool is_as_read(const ReadWord& word) { return load(word.address) == word.value; }
+
 // The window in use, which grows toward the root as the walk goes. `home` is the thread's window between
 // captures: the walk works on a copy, so a signal handler that captures in the middle finds `home` whole.
 class StackMemory {
