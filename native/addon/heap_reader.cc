@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "native/addon/clock.h"
+
 namespace offheap::addon {
 namespace {
 
@@ -126,8 +128,11 @@ MaybeFailure HeapReader::leave(uint32_t lane, uint32_t finished) {
     // is another lane's meanwhile.
     if (auto failure = note_tail(lane)) return failure;
     const uint64_t word = wire::kChunkBitsOffset + finished / 64 * sizeof(uint64_t);
-    if (!page_.or_release(word, 1ULL << finished % 64))
-        return addon::damaged("the channel was truncated");  // [chunk]
+    // On a busy machine a full pool takes seconds to read, and who gives chunks back can be waited for.
+    if (!page_.or_release(word, 1ULL << finished % 64) ||  // [chunk]
+        !page_.store_release(offsetof(wire::Header, heap_beat_ns), monotonic_ns())) {
+        return addon::damaged("the channel was truncated");
+    }
     return {};
 }
 

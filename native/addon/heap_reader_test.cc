@@ -119,6 +119,34 @@ TEST_F(HeapReaderTest, ReadsAcrossChunksAndGivesThemBack) {
     EXPECT_EQ(reading.reader.damaged(), 0U);
 }
 
+// Counts how often the reader has shown meanwhile that it lives.
+class BeatCounter final : public HeapEventSink {
+  public:
+    explicit BeatCounter(const wire::Header* header) : header_(header) {}
+    void expect(const wire::HeapEvent*, size_t) override {}
+    void apply(uint32_t, uint64_t, const wire::HeapEvent*, size_t, size_t) override {
+        const uint64_t beat_ns = __atomic_load_n(&header_->heap_beat_ns, __ATOMIC_ACQUIRE);
+        beats += beat_ns != last_beat_ns_;
+        last_beat_ns_ = beat_ns;
+    }
+    uint32_t beats = 0;
+
+  private:
+    const wire::Header* header_;
+    uint64_t last_beat_ns_ = 0;
+};
+
+TEST_F(HeapReaderTest, ShowsThatItLivesWithEachChunkThatItGivesBack) {
+    HeapLaneWriter lane(header_, 2, 10);
+    for (uint64_t time = 1; time <= 20 * wire::kChunkEvents; ++time) publish(lane, time);
+    Reading reading(path_);
+    BeatCounter sink(header_);
+    std::vector<wire::Lane> lanes;
+    ASSERT_FALSE(reading.reader.read_lanes(header_->lanes_used, lanes));
+    ASSERT_FALSE(reading.reader.read(UINT64_MAX, lanes, sink));
+    EXPECT_EQ(sink.beats, 19U) << "the last chunk is the lane's still";
+}
+
 TEST_F(HeapReaderTest, GoesOnWhereAnEarlierReaderStopped) {
     HeapLaneWriter lane(header_, 0, 10);
     uint64_t time = 0;

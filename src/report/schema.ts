@@ -102,7 +102,10 @@ export interface SnapshotHeap extends HeapCounts {
   estimated: boolean;
   /** Live when exact recording was switched off, and not followed since: not among the live ones. */
   before: { bytes: number; allocations: number };
-  /** Releases of blocks whose allocation was not seen: from before the recording, of a parent process, double frees. */
+  /**
+   * Releases of blocks whose allocation was not seen: from before the recording or a switch to it, of a parent process, among
+   * the lost events; and double frees.
+   */
   unknownFrees: number;
   /** All of them, most live bytes first. */
   owners: SnapshotHeapOwner[];

@@ -97,7 +97,7 @@ export interface HeapTotals {
   /** Live when exact recording was switched off, and not followed since: not part of `liveBytes`. */
   beforeBytes: number;
   beforeAllocations: number;
-  /** Releases of blocks whose allocation was not recorded: from before the recording, double frees, foreign pointers. */
+  /** Releases of blocks whose allocation was not recorded: from before the recording or a switch, lost, double frees, foreign pointers. */
   unknownFrees: number;
   events: number;
   lost: number;
