@@ -46,7 +46,8 @@ export class DebugFiles {
     if (elf.file.sharedPath !== null && hasDebugInformation(elf)) return this.#withAlternate(elf, path);
     const link = debugLink(elf);
     const problems: string[] = [];
-    for (const candidate of this.#candidates(elf, path, link?.name ?? null)) {
+    for (const [folder, name] of this.#candidates(elf, path, link?.name ?? null)) {
+      const candidate = `${folder}/${name}`;
       const found = open(candidate);
       if (found === null || found.file.identity === elf.file.identity) continue;
       if (!hasDebugInformation(found)) continue;
@@ -61,8 +62,10 @@ export class DebugFiles {
    * build. `link`: what the file's .gnu_debuglink says.
    */
   findSymbols(elf: ElfFile, path: string, link: string | null): ElfFile | null {
-    for (const candidate of this.#candidates(elf, path, link)) {
-      if (!this.#isThere(candidate)) continue;
+    for (const [folder, name] of this.#candidates(elf, path, link)) {
+      if (!this.#isFolder(folder)) continue;
+      const candidate = `${folder}/${name}`;
+      if (!existsSync(candidate)) continue;
       const found = open(candidate);
       if (found === null || found.file.identity === elf.file.identity || fullTable(found) === null) continue;
       const crc = found.file.bytes > MOST_CHECKED_BYTES ? null : (debugLink(elf)?.crc ?? null);
@@ -72,8 +75,7 @@ export class DebugFiles {
   }
 
   /** Most folders are not there, which is then known for all of their files. */
-  #isThere(path: string): boolean {
-    const folder = dirname(path);
+  #isFolder(folder: string): boolean {
     if (performance.now() - this.#foldersSinceMs > FOLDERS_KNOWN_MS) {
       this.#folders.clear();
       this.#foldersSinceMs = performance.now();
@@ -83,7 +85,7 @@ export class DebugFiles {
       isFolder = existsSync(folder);
       this.#folders.set(folder, isFolder);
     }
-    return isFolder && existsSync(path);
+    return isFolder;
   }
 
   /** A file that somebody else has found for a module of this build-id. */
@@ -98,15 +100,21 @@ export class DebugFiles {
     return this.#withAlternate(found, path, elf);
   }
 
-  *#candidates({ buildId, file }: ElfFile, path: string, link: string | null): Generator<string> {
+  *#candidates(
+    { buildId, file }: ElfFile,
+    path: string,
+    link: string | null,
+  ): Generator<[folder: string, name: string]> {
     const folder = dirname(path);
     for (const root of rootsOf(file)) {
       const own = `${root}${this.debugFolder}`;
-      if (buildId !== null) yield `${own}/.build-id/${buildId.slice(0, 2)}/${buildId.slice(2)}.debug`;
+      if (buildId !== null) {
+        yield [`${own}/.build-id/${buildId.slice(0, 2)}`, `${buildId.slice(2)}.debug`];
+      }
       if (link === null) continue;
-      yield `${root}${folder}/${link}`;
-      yield `${root}${folder}/.debug/${link}`;
-      yield `${own}${folder}/${link}`;
+      yield [`${root}${folder}`, link];
+      yield [`${root}${folder}/.debug`, link];
+      yield [`${own}${folder}`, link];
     }
   }
 

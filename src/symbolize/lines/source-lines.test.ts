@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:http';
@@ -312,6 +313,33 @@ describe('debuginfod', () => {
     }
     expect(asked).toEqual([`/buildid/${buildId}/debuginfo`]);
     expect(empty.asked).toHaveLength(1);
+  });
+
+  it('keeps what was used last, and no more than it may', async () => {
+    inFolder();
+    const cache = join(folder, 'limited');
+    const megabyte = (buildId: string, usedSeconds: number, name = 'debuginfo') => {
+      mkdirSync(join(cache, buildId), { recursive: true });
+      writeFileSync(join(cache, buildId, name), Buffer.alloc(1e6));
+      utimesSync(join(cache, buildId, name), usedSeconds, usedSeconds);
+    };
+    megabyte('aa', 1000);
+    megabyte('bb', 2000);
+    megabyte('cc', 3000);
+    megabyte('dd', 500, 'source');
+    writeFileSync(join(folder, 'fetched'), Buffer.alloc(1e6));
+    const { url } = await serve({ ee: join(folder, 'fetched') });
+    const debuginfod = new Debuginfod({
+      DEBUGINFOD_URLS: url,
+      DEBUGINFOD_CACHE_PATH: cache,
+      OFFHEAP_DEBUGINFOD_MEGABYTES: '3.5',
+    });
+    expect(await debuginfod.fetch('aa')).toBe(join(cache, 'aa', 'debuginfo'));
+    await debuginfod.fetch('ee');
+    const kept = ['aa', 'bb', 'cc', 'ee'].filter((id) => existsSync(join(cache, id, 'debuginfo')));
+    // The first was used again meanwhile.
+    expect(kept).toEqual(['aa', 'ee']);
+    expect(existsSync(join(cache, 'dd', 'source'))).toBe(true);
   });
 
   it('that has none, lies or is not there: no lines, and a line says why', async () => {
