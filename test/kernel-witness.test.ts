@@ -55,6 +55,12 @@ const PROGRAMS: Record<string, () => [least: number, command: string[], env?: Re
     { OFFHEAP_SCAN: 'libinline' },
   ],
   'forks, and its children map': () => [1, [buildC('fork_tree')]],
+  // The shim's own mappings are told in the process's name, whichever thread has made them.
+  'has so many threads that the shim maps for them': () => [
+    100,
+    [buildC('heap_crowd'), '300'],
+    { OFFHEAP_HEAP: 'exact' },
+  ],
   'allocates in threads': () => [10, [buildC('malloc_churn'), '4', '20000']],
   'is Python': () => [50, [pythonPath(), script('python_churn.py')]],
   'is Node': () => [50, [process.execPath, script('node_churn.mjs')]],
