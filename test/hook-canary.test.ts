@@ -97,6 +97,17 @@ test('where imports lead to the shim, UCX goes deaf, and that is said', async (c
   ]);
 });
 
+test('a hook whose place another hooker takes is told, and who has it now', async (context) => {
+  needs(context, 'ucx');
+  const target = await UcxTarget.start(LIBUCP, { UCX_MEM_MMAP_HOOK_MODE: 'bistro' }, 'rehook');
+  expect((await target.churn(/^after /)).observerEffects).toEqual([]);
+  const { observerEffects, hookers } = await target.churn(/^unhooked /);
+  expect(observerEffects).toEqual([
+    'libucm.so.0 hooks munmap and does not hear the calls that are made now: code made at run time has taken its place in libc',
+  ]);
+  expect(hookers.map(({ hooker }) => hooker)).toContain('code made at run time');
+});
+
 test('a hook that is taken out meanwhile is told', async (context) => {
   needs(context, 'ucx');
   const target = await UcxTarget.start(LIBUCP, { UCX_MEM_MMAP_HOOK_MODE: 'bistro' }, 'unhook');

@@ -72,8 +72,10 @@ export function rollupTotals(pid: number, status: MemoryTotals): MemoryTotals | 
 export interface SpecialPages {
   /** Given up by MADV_FREE: they go when memory runs short, and count as resident until then. */
   lazilyFreedBytes: number;
-  /** One page for several of the same content (KSM). */
-  mergedBytes: number;
+  /** One page for several of the same content (KSM); null where the kernel does not tell (before Linux 6.7). */
+  mergedBytes: number | null;
+  /** In transparent huge pages, of any kind: also where the pages themselves don't tell (before Linux 6.7). */
+  hugePageBytes: number;
   /** Kept from being swapped. */
   lockedBytes: number;
   /** Shared memory in swap, which is no process's and not part of its totals. */
@@ -91,7 +93,9 @@ export function specialPages(pid: number, { swapBytes }: MemoryTotals): SpecialP
   }
   return {
     lazilyFreedBytes: bytesOf(text, 'LazyFree'),
-    mergedBytes: bytesOf(text, 'KSM'),
+    mergedBytes: text.includes('\nKSM:') ? bytesOf(text, 'KSM') : null,
+    hugePageBytes:
+      bytesOf(text, 'AnonHugePages') + bytesOf(text, 'ShmemPmdMapped') + bytesOf(text, 'FilePmdMapped'),
     lockedBytes: bytesOf(text, 'Locked'),
     sharedSwapBytes: Math.max(0, bytesOf(text, 'Swap') - swapBytes),
   };

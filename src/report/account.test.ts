@@ -107,7 +107,13 @@ test('what is unexplained and what is doubtful stands below', () => {
 });
 
 test('what of the memory is special is told where there is any', () => {
-  const none = { lazilyFreedBytes: 0, mergedBytes: 0, lockedBytes: 0, sharedSwapBytes: 0 };
+  const none = {
+    lazilyFreedBytes: 0,
+    mergedBytes: null,
+    hugePageBytes: 0,
+    lockedBytes: 0,
+    sharedSwapBytes: 0,
+  };
   const line = (special: AccountReport['special']) =>
     accountTree(account(TREE, { special }), { columns: 120 }).split('\n')[3];
   expect(line(none)).toBe('');

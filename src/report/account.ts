@@ -77,10 +77,11 @@ function headLines({ process, ...account }: AccountReport): string[] {
 
 function specialParts(special: AccountReport['special']): string[] {
   if (special === null) return [];
-  const { lazilyFreedBytes, mergedBytes, lockedBytes, sharedSwapBytes } = special;
+  const { lazilyFreedBytes, mergedBytes, hugePageBytes, lockedBytes, sharedSwapBytes } = special;
   const parts: [number, string][] = [
     [lazilyFreedBytes, 'freed, and there until memory runs short (MADV_FREE)'],
-    [mergedBytes, 'merged with pages of the same content (KSM)'],
+    [hugePageBytes, 'in transparent huge pages'],
+    [mergedBytes ?? 0, 'merged with pages of the same content (KSM)'],
     [lockedBytes, 'locked'],
     [sharedSwapBytes, 'of shared memory in swap, beside it'],
   ];

@@ -21,6 +21,7 @@ const LIBC = /^libc(-2\.\d+)?\.so/;
 const LOADER = /^ld[-.]/;
 const SHIM = /^liboffheap/;
 const ENTRY_BYTES = 24;
+const MADE_CODE = 'code made at run time';
 /** The newest calls of an operation without the hooker: fewer may have been on their way when it came or went. */
 const FEW = 4;
 
@@ -194,10 +195,10 @@ function cameThrough(modules: readonly Module[], hooker: string): boolean | null
 /** Whose code lies at an address. What was loaded unseen only the kernel knows. */
 function codeAt({ modules, drain }: ProcessRecording, address: number): string | null {
   const module = modules.current.find((each) => holds(each, address));
-  if (module !== undefined) return module.name;
+  if (module !== undefined) return module.path === null ? MADE_CODE : module.name;
   try {
     const area = readMaps(drain.processId).find(({ start, end }) => address >= start && address < end);
-    return area === undefined ? null : basename(area.path) || 'code made at run time';
+    return area === undefined ? null : basename(area.path) || MADE_CODE;
   } catch (error) {
     if (error instanceof OffheapError) return null;
     throw error;

@@ -1,11 +1,12 @@
-// ucx_leak LIBUCP ITERATIONS [reuse | hold | unhook]
+// ucx_leak LIBUCP ITERATIONS [reuse | hold | unhook | rehook]
 //
 // UCX's registration cache grows inside every munmap of the program that loaded it: register one buffer, then
 // map, touch and unmap. No RDMA device is needed, nor UCX's headers: the few structures are declared here.
 //
 // With `reuse`, a second registration then drains the queue and the loop runs again: the pool's memory is
 // used anew. With `hold` it waits for a line of input before the loop and after it. With `unhook` it goes on:
-// puts back what stood at the entry of munmap before UCX came, runs the loop again, and waits once more.
+// puts back what stood at the entry of munmap before UCX came, runs the loop again, and waits once more. With
+// `rehook` it puts a jump of its own there instead, as another hooker would that UCX does not know.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <malloc.h>
@@ -121,6 +122,41 @@ static void overwrite(unsigned char* code, const unsigned char* bytes) {
     if (mprotect(page, 8192, PROT_READ | PROT_EXEC) != 0) abort();
 }
 
+static int (*munmap_itself)(void*, size_t);
+static int another_hook(void* address, size_t bytes) { return munmap_itself(address, bytes); }
+
+// A jump that is to stand at `at`.
+static void make_jump(unsigned char* jump, const unsigned char* at, const unsigned char* to) {
+    const int32_t distance = (int32_t)(to - (at + kJumpBytes));
+    jump[0] = 0xe9;
+    memcpy(jump + 1, &distance, sizeof distance);
+}
+
+// Near enough for a jump: on, to another_hook; and back, past what it stands on.
+static void rehook(unsigned char* entry, const unsigned char* before) {
+    // mov $11, %eax: an instruction of five bytes that may be moved.
+    if (before[0] != 0xb8) abort();
+    unsigned char* near = NULL;
+    for (uintptr_t away = 1 << 26; near == NULL && away < 1u << 30; away += 1 << 20) {
+        void* wanted = (void*)(((uintptr_t)entry - away) & ~(uintptr_t)4095);
+        near = mmap(wanted, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+                    -1, 0);
+        if (near == MAP_FAILED) near = NULL;
+    }
+    if (near == NULL) abort();
+    memcpy(near, before, kJumpBytes);
+    make_jump(near + kJumpBytes, near + kJumpBytes, entry + kJumpBytes);
+    unsigned char* on = near + 16;
+    memcpy(on, "\xff\x25\x00\x00\x00\x00", 6);  // jmp *0(%rip)
+    int (*hook)(void*, size_t) = another_hook;
+    memcpy(on + 6, &hook, sizeof hook);
+    munmap_itself = (int (*)(void*, size_t))near;
+    if (mprotect(near, 4096, PROT_READ | PROT_EXEC) != 0) abort();
+    unsigned char jump[kJumpBytes];
+    make_jump(jump, entry, on);
+    overwrite(entry, jump);
+}
+
 static void wait_for_line(void) {
     int character;
     do character = getchar();
@@ -129,13 +165,14 @@ static void wait_for_line(void) {
 
 int main(int argc, char** argv) {
     if (argc < 3) {
-        fprintf(stderr, "usage: ucx_leak LIBUCP ITERATIONS [reuse | hold | unhook]\n");
+        fprintf(stderr, "usage: ucx_leak LIBUCP ITERATIONS [reuse | hold | unhook | rehook]\n");
         return 2;
     }
     const long iterations = atol(argv[2]);
     const int reuse = argc > 3 && strcmp(argv[3], "reuse") == 0;
     const int unhook = argc > 3 && strcmp(argv[3], "unhook") == 0;
-    const int hold = unhook || (argc > 3 && strcmp(argv[3], "hold") == 0);
+    const int hooks_again = argc > 3 && strcmp(argv[3], "rehook") == 0;
+    const int hold = unhook || hooks_again || (argc > 3 && strcmp(argv[3], "hold") == 0);
     unsigned char* entry = resolve(RTLD_DEFAULT, "munmap");
     unsigned char before_ucx[kJumpBytes];
     memcpy(before_ucx, entry, kJumpBytes);
@@ -148,8 +185,12 @@ int main(int argc, char** argv) {
     for (long i = 0; i < iterations; ++i) churn_once();
     report("after");
     if (hold) wait_for_line();
-    if (unhook) {
-        overwrite(entry, before_ucx);
+    if (unhook || hooks_again) {
+        if (hooks_again) {
+            rehook(entry, before_ucx);
+        } else {
+            overwrite(entry, before_ucx);
+        }
         for (long i = 0; i < iterations; ++i) churn_once();
         report("unhooked");
         wait_for_line();
