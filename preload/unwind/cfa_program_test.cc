@@ -15,8 +15,8 @@ Bytes view(const Program& program) { return {program.data(), program.data() + pr
 // The rule that a program comes to, `offset` bytes into its function.
 Rule rule_at(uint64_t offset, const Program& program, bool is_signal_frame = false,
              const Program& common = kCallProgram) {
-    const FrameDescription description{kFunction, view(common), view(program),  1,
-                                       -8,        kDwarfRip,    is_signal_frame};
+    const FrameDescription description{kFunction, kFunction + 4096, view(common),   view(program), 1,
+                                       -8,        kDwarfRip,        is_signal_frame};
     Row row;
     if (!run_program(description, kFunction + offset, row)) return Rule();
     return fold_row(row, is_signal_frame);

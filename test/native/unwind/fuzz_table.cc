@@ -23,7 +23,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     if (way % 4 == 2) {
         const Bytes none{bytes.begin, bytes.begin};
-        const FrameDescription description{base, none, bytes, 1, -8, kDwarfRip, (way & 0x80) != 0};
+        const FrameDescription description{base, base + 4096, none,      bytes,
+                                           1,    -8,          kDwarfRip, (way & 0x80) != 0};
         for (uint64_t offset = 0; offset < 64; offset += 7) {
             if (run_program(description, base + offset, row)) fold_row(row, description.is_signal_frame);
         }
