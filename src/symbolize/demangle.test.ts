@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { demangleD } from './d/demangle.js';
 import { demangle } from './demangle.js';
-import { demangleD } from './demangle-d.js';
 import { lineName } from './short-name.js';
 import { displayName } from './symbols.js';
 
