@@ -3,33 +3,24 @@ import { Poller } from '../drain/poller.js';
 import { diffSnapshots } from '../report/diff.js';
 import { renderFlamegraph } from '../report/flamegraph/flamegraph.js';
 import { renderPagemap } from '../report/pagemap/pagemap.js';
-import type {
-  AccountReport,
-  Snapshot,
-  SnapshotFrame,
-  SnapshotMapping,
-  TrimReport,
-} from '../report/schema.js';
+import type { AccountReport, Snapshot, SnapshotMapping, TrimReport } from '../report/schema.js';
 import { stackSites } from '../report/stacks.js';
 import { SourceLines } from '../symbolize/lines/source-lines.js';
 import { SymbolCache } from '../symbolize/symbol-cache.js';
 import { Symbolizer } from '../symbolize/symbols.js';
 import { OffheapError } from '../wire/error.js';
 import { accountOf, accountOfEnded } from './account.js';
-import { AccountSampler } from './account-sampler.js';
 import { claimsOf } from './claims.js';
 import type { HeapRecording } from './heap-recording.js';
 import { heapView } from './heap-view.js';
-import { HookCanary } from './hook-canary.js';
 import { NotableChanges } from './notable-changes.js';
+import { Observations } from './observations.js';
 import { pageMap } from './page-map.js';
 import type { Ended, ProcessFacts } from './process-facts.js';
 import type { Program } from './program.js';
 import { Programs } from './programs.js';
 import type { ProcessRecording, RecordingOptions } from './recording.js';
-import { ResidencySampler } from './residency-sampler.js';
 import { SampleTimer } from './sample-timer.js';
-import { SelfAudit } from './self-audit.js';
 import type {
   FlamegraphFile,
   FlamegraphFormat,
@@ -43,6 +34,7 @@ import type {
   StackSite,
 } from './session.js';
 import { buildSnapshot } from './snapshot.js';
+import { withLines } from './snapshot-lines.js';
 import { trimTarget } from './trim.js';
 import { describedVerdicts } from './verdicts.js';
 
@@ -58,11 +50,8 @@ export interface WatchOptions extends RecordingOptions {
 }
 
 const INTERVAL_MS = 1000;
-/** Whether other hookers are well is looked at so often, and for each snapshot. */
-const CANARY_MS = 5000;
-/** How long a sleeping program's allocator is waited for: where somebody asks (servers wake ten times a second), and where nobody does. */
+/** How long a sleeping program's allocator is waited for: servers wake ten times a second. */
 const PATIENCE_MS = 150;
-const HASTE_MS = 20;
 
 /** One process, from its channel to its reports. */
 export class WatchedProcess extends EventEmitter<SessionEvents> implements Session {
@@ -74,12 +63,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
   #last: Snapshot | undefined;
   #poller: Poller | undefined;
   readonly #timer: SampleTimer;
-  readonly #residency: ResidencySampler;
-  readonly #audit: SelfAudit;
-  readonly #canary = new HookCanary();
-  #canaryDueMs = 0;
-  readonly #otherGaps: string[] = [];
-  readonly #accounts: AccountSampler;
+  readonly #observations: Observations;
   #mark: Snapshot | undefined;
   #ended: Ended | undefined;
   #problem: string | undefined;
@@ -98,9 +82,10 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
       lines: options.lines ?? new SourceLines(),
       onGap: (reason) => void this.emit('gap', { reason, bytes: 0 }),
     });
-    this.#residency = new ResidencySampler(facts);
-    this.#audit = new SelfAudit(facts, (gap) => void this.emit('gap', gap));
-    this.#accounts = new AccountSampler(facts, options.accountTimeShare);
+    this.#observations = new Observations(facts, {
+      accountTimeShare: options.accountTimeShare,
+      onGap: (gap) => void this.emit('gap', gap),
+    });
     this.#timer = new SampleTimer(() => this.#sample(), options.intervalMs ?? INTERVAL_MS);
     this.heap = heapView(this);
     this.ledger = {
@@ -193,7 +178,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     if (this.#ended !== undefined) return;
     this.#stopPolling();
     this.#programs.finish();
-    if (this.recording !== undefined) this.#hearWitness(this.recording, ended);
+    if (this.recording !== undefined) this.#observations.hearWitness(this.recording, ended);
     this.#ended = ended;
     this.#timer.stop();
     this.announceEnd();
@@ -237,17 +222,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
 
   async withLines(snapshot: Snapshot, stacks?: readonly number[]): Promise<Snapshot> {
     const code = this.#programs.present?.code;
-    if (code === undefined) return snapshot;
-    const { completeness, stacks: before } = snapshot;
-    const wanted = (stacks ?? Object.keys(before).map(Number)).filter((number) => number in before);
-    const found = await code.withLines(wanted);
-    const described = { ...before };
-    for (const [number, frames] of Object.entries(found.stacks)) {
-      // A snapshot from before an exec numbers other stacks.
-      if (isSameStack(frames, before[number] ?? [])) described[number] = frames;
-    }
-    const degraded = [...completeness.degraded, ...found.problems];
-    return { ...snapshot, stacks: described, completeness: { ...completeness, degraded } };
+    return code === undefined ? snapshot : withLines(snapshot, code, stacks);
   }
 
   account(): AccountReport {
@@ -263,7 +238,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
         },
         allocators: program.allocators(PATIENCE_MS),
         bytesPerMinute: (key) => program.growth.bytesPerMinute(key),
-        gaps: this.#gaps(),
+        gaps: this.#observations.gaps(this.recording),
         verdicts: describedVerdicts(program),
         heap: program.heap,
       });
@@ -337,17 +312,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     const program = this.#programs.present;
     if (program === undefined || this.#ended !== undefined) return;
     this.poll();
-    this.#audit.check(program.recording);
-    this.#hearWitness(program.recording);
-    if (performance.now() >= this.#canaryDueMs) this.#checkHooks(program.recording);
-    program.recording.followJit();
-    this.#residency.sample(program.recording.ledger);
-    this.#accounts.sample(
-      program.allocators(HASTE_MS),
-      () => claimsOf(program.recording, program.attributions, this.#facts),
-      (tree) => program.sampleMemory(tree),
-    );
-    program.sampleGrowth();
+    this.#observations.sample(program);
     // A whole snapshot is made only for those who want it: with 100,000 mappings it is work.
     if (this.listenerCount('snapshot') > 0 || this.listenerCount('growth') > 0) {
       this.#changes.tell(this.#build());
@@ -363,8 +328,9 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
   #build(): Snapshot {
     if (this.#last !== undefined) return this.#last;
     const program = this.#programs.present;
+    const observations = this.#observations;
     program?.recording.followJit();
-    if (program !== undefined && this.#ended === undefined) this.#checkHooks(program.recording);
+    if (program !== undefined && this.#ended === undefined) observations.checkHooks(program.recording);
     return buildSnapshot({
       facts: this.#facts,
       ended: this.#ended,
@@ -372,38 +338,22 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
       attributions: program?.attributions,
       code: program?.code,
       heap: program?.heap,
-      residency: this.#residency,
-      accountHistory: this.#accounts.history,
+      residency: observations.residency,
+      accountHistory: observations.accountHistory,
       verdicts: describedVerdicts(program),
       bytesPerMinute: (key) => program?.growth.bytesPerMinute(key) ?? 0,
       observedSeconds: (Date.now() - this.#since) / 1000,
       problem: this.#problem,
-      gaps: this.#gaps(),
-      unlocatedBytes: this.#audit.gap?.ranges.length === 0 ? this.#audit.gap.bytes : 0,
-      observerEffects: this.#canary.effects(),
-      hookers: this.#canary.hookers,
+      gaps: this.#observations.gaps(this.recording),
+      unlocatedBytes: observations.unlocatedBytes,
+      observerEffects: observations.observerEffects(),
+      hookers: observations.hookers,
     });
   }
 
   /** What somebody else has found to be missing: one line. */
   addGap(reason: string): void {
-    this.#otherGaps.push(reason);
-    this.emit('gap', { reason, bytes: 0 });
-  }
-
-  #gaps(): string[] {
-    const found = [this.#audit.gap?.reason, this.recording?.witness?.gap];
-    return [...found.filter((reason) => reason !== undefined), ...this.#otherGaps];
-  }
-
-  #hearWitness(recording: ProcessRecording, ended?: Ended): void {
-    if (recording.witness?.look(recording, ended?.state) !== true) return;
-    this.emit('gap', { reason: recording.witness.gap!, bytes: 0 });
-  }
-
-  #checkHooks(recording: ProcessRecording): void {
-    this.#canary.check(recording);
-    this.#canaryDueMs = performance.now() + CANARY_MS;
+    this.#observations.addGap(reason);
   }
 
   #at(address: number | string): SnapshotMapping | undefined {
@@ -427,13 +377,4 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     this.#poller?.stop();
     this.#poller = undefined;
   }
-}
-
-/** Whether the frames are at the same addresses; inlined ones share their caller's. */
-function isSameStack(a: readonly SnapshotFrame[], b: readonly SnapshotFrame[]): boolean {
-  const [first, second] = [a, b].map((frames) => frames.filter(({ inlined }) => !inlined));
-  return (
-    first!.length === second!.length &&
-    first!.every(({ address }, index) => address === second![index]!.address)
-  );
 }
