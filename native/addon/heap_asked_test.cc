@@ -94,6 +94,24 @@ TEST(HeapAsked, SlackOnPagesThatWereNeverTouchedIsNotResident) {
     EXPECT_EQ(sums.resident_bytes, 5 * kPage);
 }
 
+TEST(HeapAsked, SlackOnPagesThatWereTouchedBeforeIsResident) {
+    const Memory memory(16, 16);
+    HeapLedger ledger({0, 0, 100});
+    ledger.apply(0, block_at(memory.at(0), 4 * kPage + 100));
+    const AskedSums sums = sums_of(ledger, {}, {memory.range()}, {15 * kPage});
+    EXPECT_EQ(sums.slack_resident_bytes, 11 * kPage - 100);
+}
+
+TEST(HeapAsked, ABlockOfManyPagesIsOnAsManyAsWereTouched) {
+    const Memory memory(300, 200);
+    HeapLedger ledger({0, 0, 100});
+    for (const HeapEvent& event :
+         {block_at(memory.at(3 * kPage), 180 * kPage), block_at(memory.at(190 * kPage), 100 * kPage)}) {
+        ledger.apply(0, event);
+    }
+    EXPECT_EQ(sums_of(ledger, {}, {memory.range()}, {}).resident_bytes, (180 + 10) * kPage);
+}
+
 TEST(HeapAsked, WhatRestsInWindowsCountsInPlaceOfTheLedgers) {
     const Memory memory(4, 4);
     HeapLedger ledger({0, 0, 100});
