@@ -1,10 +1,14 @@
 import { resolve } from 'node:path';
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
+
+const IN_GUEST = process.env.OFFHEAP_OTHER_KERNEL !== undefined;
 
 export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
-    testTimeout: 120_000,
+    // Those run in the guest of test/other-kernel/boot.sh, which has no acceleration.
+    exclude: [...configDefaults.exclude, ...(IN_GUEST ? [] : ['test/other-kernel/**'])],
+    testTimeout: IN_GUEST ? 600_000 : 120_000,
     hookTimeout: 120_000,
     // Most files wait for real processes most of the time; more of them at once would starve each other's targets.
     maxWorkers: 2,

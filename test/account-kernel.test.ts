@@ -100,7 +100,10 @@ test('pages between the ranges are told, pages of neighbours stay apart', async 
   // Written: pages 0 to 9. Asked for 0 to 2, 2 to 5 and 8 to 64.
   const bounds = [0, 2, 2, 5, 8, 64].map((page) => start + page * PAGE);
   const { bytes, betweenBytes } = readPages(pid, Float64Array.from(bounds));
-  expect([bytes[0], bytes[4], bytes[8], betweenBytes]).toEqual([2, 3, 2, 3].map((pages) => pages * PAGE));
+  expect([bytes[0], bytes[4], bytes[8]]).toEqual([2, 3, 2].map((pages) => pages * PAGE));
+  // A kernel that is asked entry by entry, before Linux 6.7, tells of what was asked for alone.
+  const isOld = process.env.OFFHEAP_OTHER_KERNEL !== undefined;
+  expect(isOld ? [0, 3 * PAGE] : [3 * PAGE]).toContain(betweenBytes);
 });
 
 test('ranges that overlap are refused', () => {

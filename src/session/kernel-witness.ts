@@ -36,6 +36,9 @@ export class KernelWitness {
   readonly #native: NativeWitness | undefined;
   readonly #drain: Drain;
   readonly #causes = new GapCauses();
+  /** Up to when all events are taken in: behind a place in the ring that is not filled yet, others wait. */
+  #caughtUpNs: number;
+  #behind: { ringHead: number; sinceNs: number } | undefined;
   /** From when on all is compared. */
   #sinceNs: number;
   readonly #startMonotonicNs: number;
@@ -65,6 +68,7 @@ export class KernelWitness {
     }
     this.#startMonotonicNs = startMonotonicNs;
     this.#sinceNs = this.#nowNs();
+    this.#caughtUpNs = this.#sinceNs;
     this.#lacking = eventsCancelled;
     this.#tellsThreads = processId === drain.processId;
   }
@@ -99,6 +103,7 @@ export class KernelWitness {
   /** To be called after events were taken in, and often: what finds no room in the kernel's rings is lost. */
   listen(): void {
     if (this.#native === undefined || this.#replaced) return;
+    this.#catchUp();
     const { areas, lost, replaced } = this.#native.read();
     for (let i = 0; i < areas.length; i += FIELDS) {
       const timeNs = this.#drain.sinceStartNs(areas[i + 4]!, areas[i + 5]!);
@@ -117,7 +122,7 @@ export class KernelWitness {
     this.listen();
     if (this.#lacksCalls(recording)) this.#passOver();
     if (this.#native === undefined) return false;
-    this.#settle(ended === undefined ? recording.nowNs - UNDER_WAY_NS : Number.POSITIVE_INFINITY);
+    this.#settle(ended === undefined ? this.#caughtUpNs - UNDER_WAY_NS : Number.POSITIVE_INFINITY);
     this.#excuseGrownStacks(recording);
     // Threads that another one's exit or a signal ends may be anywhere.
     const mayBeCutOff =
@@ -198,6 +203,19 @@ export class KernelWitness {
       calls.passOver(this.#sinceNs);
     }
     this.#own = [];
+  }
+
+  #catchUp(): void {
+    if (this.#behind !== undefined && this.#drain.position >= this.#behind.ringHead) {
+      this.#caughtUpNs = this.#behind.sinceNs;
+      this.#behind = undefined;
+    }
+    if (this.#behind !== undefined) return;
+    // In this order: what is recorded by then has a place before the head.
+    const sinceNs = this.#nowNs();
+    const { ringHead } = this.#drain.channel.header();
+    if (this.#drain.position >= ringHead) this.#caughtUpNs = sinceNs;
+    else this.#behind = { ringHead, sinceNs };
   }
 
   /** Since the process's start. */
