@@ -4,8 +4,8 @@ import { record } from './support/recorded.js';
 import type { RecordedProcess } from './support/recorded-process.js';
 
 const MIB = 1 << 20;
-/** Where every stack begins: of the first thread, of another one, of a constructor that the loader runs. */
-const OUTERMOST = ['_start', '[libc.so.6]', '[ld-linux-x86-64.so.2]'];
+/** Where every stack begins: of the first thread, of another one, of a constructor that the loader runs; the last ones by libc6-dbg. */
+const OUTERMOST = ['_start', '[libc.so.6]', '[ld-linux-x86-64.so.2]', 'clone3', '_dl_start_user'];
 
 /** The functions on the stacks of the target's mappings of a size, leaf first; one entry for each mapping. */
 function stacksOf(process: RecordedProcess, bytes: number): string[][] {
