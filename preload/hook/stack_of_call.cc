@@ -211,21 +211,35 @@ CallStack stack_of(ThreadState* state, const unwind::Registers& registers, uint6
     return stack;
 }
 
+namespace {
+
+// The label of a stack that the thread is in, if no signal handler's system call has captured its own stack
+// since `turn`.
+uint32_t take_label(ThreadState* state, unwind::RememberedStack* stack, uint32_t turn) {
+    const uint32_t node = stack->label();
+    if (__atomic_load_n(&state->captures, __ATOMIC_RELAXED) != turn) return 0;
+    state->last = stack;
+    return node;
+}
+
+// Apart from known_stack(), which has no registers to save then.
+__attribute__((noinline)) uint32_t known_recurring_stack(ThreadState* state,
+                                                         const unwind::CaptureStart& start) {
+    const uint32_t turn = __atomic_load_n(&state->captures, __ATOMIC_RELAXED);
+    if (state->recurring == nullptr) return 0;
+    unwind::RememberedStack* const stack = state->recurring->find(start, state->window);
+    return stack == nullptr ? 0 : take_label(state, stack, turn);
+}
+
+}  // namespace
+
 uint32_t known_stack(ThreadState* state, uint64_t rip, uint64_t rsp, uint64_t rbp, uint64_t caller) {
     if (state->capturing != 0 || process.configuration.verify_every != 0) return 0;
     const uint32_t turn = __atomic_load_n(&state->captures, __ATOMIC_RELAXED);
     const unwind::CaptureStart start{wire::kKeyExactAddress << wire::kKeyKindShift | rip, rsp, rbp, caller};
-    unwind::RememberedStack* stack = state->last;
-    if (!stack->repeats(start.frame, rsp, rbp, state->window)) {
-        if (state->recurring == nullptr) return 0;
-        stack = state->recurring->find(start, state->window);
-        if (stack == nullptr) return 0;
-    }
-    const uint32_t node = stack->label();
-    // A signal handler's system call may have captured its own stack meanwhile.
-    if (__atomic_load_n(&state->captures, __ATOMIC_RELAXED) != turn) return 0;
-    state->last = stack;
-    return node;
+    unwind::RememberedStack* const last = state->last;
+    if (last->repeats(start.frame, rsp, rbp, state->window)) return take_label(state, last, turn);
+    return known_recurring_stack(state, start);
 }
 
 __attribute__((noinline)) uint32_t stack_with_python(ThreadState* state, uint64_t stack_pointer,

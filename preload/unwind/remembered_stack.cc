@@ -16,36 +16,6 @@ void RememberedStack::place(void* memory, uint32_t capacity) {
     labelled_ = 0;
 }
 
-bool RememberedStack::stands(const StackWindow& window) const {
-    if (reusable_ != count_ || epoch_ != rule_cache.stacks_epoch()) return false;
-    const RememberedFrame* const leaf = frames_ + count_ - 1;
-    // Stack pointers rise toward the root, so all return addresses lie between these.
-    if (leaf->rsp < window.low || frames_->rsp > window.high) return false;
-    if (words_from_ < window.low || words_to_ > window.high) return false;
-    const auto is_as_it_was = [](const RememberedFrame& caller) __attribute__((always_inline)) {
-        return load(caller.rsp - 8) == caller.frame;
-    };
-    const RememberedFrame* caller = leaf;
-    for (; caller - frames_ >= 4; caller -= 4) {
-        // One after the other: what lies behind the first change may be in memory that is gone.
-        if (!is_as_it_was(caller[-1]) || !is_as_it_was(caller[-2]) || !is_as_it_was(caller[-3]) ||
-            !is_as_it_was(caller[-4])) {
-            return false;
-        }
-    }
-    while (caller != frames_) {
-        if (!is_as_it_was(*--caller)) return false;
-    }
-    if (leaf->mark >> 1 > capacity_) return false;
-    const ReadWord* word = words_;
-    const ReadWord* const end = words_ + (leaf->mark >> 1);
-#pragma GCC unroll 4
-    for (; word != end; ++word) {
-        if (load(word->address) != word->value) return false;
-    }
-    return true;
-}
-
 bool RememberedStack::take_over(const RememberedStack& last, uint32_t count, const RememberedFrame* end) {
     const uint32_t words = last.frames_[count - 1].mark >> 1;
     if (count > static_cast<uint64_t>(end - frames_) || words > capacity_ || words > last.capacity_) {

@@ -132,6 +132,37 @@ __attribute__((always_inline)) inline bool RememberedStack::starts_at(uint64_t f
     return leaf->rsp == rsp && leaf->frame == frame && ((leaf->mark & 1) == 0 || leaf->rbp == rbp);
 }
 
+__attribute__((always_inline)) inline bool RememberedStack::stands(const StackWindow& window) const {
+    if (reusable_ != count_ || epoch_ != rule_cache.stacks_epoch()) return false;
+    const RememberedFrame* const leaf = frames_ + count_ - 1;
+    // Stack pointers rise toward the root, so all return addresses lie between these.
+    if (leaf->rsp < window.low || frames_->rsp > window.high) return false;
+    if (words_from_ < window.low || words_to_ > window.high) return false;
+    const auto is_as_it_was = [](const RememberedFrame& caller) __attribute__((always_inline)) {
+        return load(caller.rsp - 8) == caller.frame;
+    };
+    const RememberedFrame* caller = leaf;
+    const RememberedFrame* const fourth = frames_ + 4;
+    for (; caller >= fourth; caller -= 4) {
+        // One after the other: what lies behind the first change may be in memory that is gone.
+        if (!is_as_it_was(caller[-1]) || !is_as_it_was(caller[-2]) || !is_as_it_was(caller[-3]) ||
+            !is_as_it_was(caller[-4])) {
+            return false;
+        }
+    }
+    while (caller != frames_) {
+        if (!is_as_it_was(*--caller)) return false;
+    }
+    if (leaf->mark >> 1 > capacity_) return false;
+    const ReadWord* word = words_;
+    const ReadWord* const end = words_ + (leaf->mark >> 1);
+#pragma GCC unroll 4
+    for (; word != end; ++word) {
+        if (load(word->address) != word->value) return false;
+    }
+    return true;
+}
+
 __attribute__((always_inline)) inline bool RememberedStack::repeats(uint64_t frame, uint64_t rsp,
                                                                     uint64_t rbp,
                                                                     const StackWindow& window) const {
