@@ -9,7 +9,9 @@ cd "$(dirname "$0")/../.."
 suite=${1:-trixie} version=${2:-3.13}
 prefix=$PWD/build/free-threaded/$version
 python=$prefix/bin/python${version}t
-if [[ ! -x $python ]]; then
+# An installation that was cut short has an interpreter already.
+whole=$prefix/whole
+if [[ ! -e $whole ]]; then
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     mkdir -p "$work"/{lists,cache/archives}/partial "$prefix"
@@ -32,5 +34,6 @@ if [[ ! -x $python ]]; then
     ./configure -q --prefix="$prefix" --disable-gil --disable-test-modules --without-ensurepip
     make -s -j"$(nproc)"
     make -s altinstall
+    touch "$whole"
 fi
 echo "OFFHEAP_PYTHONS=$python"
