@@ -121,9 +121,9 @@ test('labels stop at a share of the areas that a process may have, and that is s
   await plain.leave();
   writeFileSync('/proc/sys/vm/max_map_count', String(2 * without + 2));
   const holder = await Holder.alone({ ...preloaded(dir), OFFHEAP_LABEL: '1' });
-  for (let i = 0; i < 30; i++) await holder.map(PAGE * (1 + (i % 3)));
-  // It holds for this process, too.
+  // The shim has read it by now, and it holds for this process, too, which needs more.
   writeFileSync('/proc/sys/vm/max_map_count', most);
+  for (let i = 0; i < 30; i++) await holder.map(PAGE * (1 + (i % 3)));
   const session = await attach(holder.pid, { dir });
   onTestFinished(() => session.close());
   const { degraded } = session.snapshot().completeness;
