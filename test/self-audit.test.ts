@@ -43,7 +43,8 @@ test('a gap that grows is told again', async () => {
   session.on('gap', ({ bytes }) => void told.push(bytes));
   for (const times of [1, 2]) {
     running.write(`${BYTES}\n`);
-    await expect.poll(() => told.at(-1), { timeout: 20_000 }).toBe(times * BYTES);
+    // The slower the areas are walked, the less often.
+    await expect.poll(() => told.at(-1), { timeout: 100_000 }).toBe(times * BYTES);
   }
 });
 

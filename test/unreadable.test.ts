@@ -55,7 +55,7 @@ test('a recorded process that may not be examined: what is known, and what is mi
   );
   copyFileSync(shimPath(), files[0]!);
   copyFileSync(buildC('undumpable'), files[1]!);
-  chmodSync(folder, 0o755);
+  chmodSync(folder, 0o777);
   if (isRoot) chownSync(dir, NOBODY, NOBODY);
   const asUser = isRoot
     ? ['setpriv', '--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups']
@@ -75,6 +75,7 @@ test('a recorded process that may not be examined: what is known, and what is mi
     await session.close();`;
   const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
     encoding: 'utf8',
+    env: { ...process.env, XDG_CACHE_HOME: folder },
   });
   expect(stderr).toBe('');
   const { completeness, rss, owners, refused } = JSON.parse(stdout) as Pick<
