@@ -56,9 +56,10 @@ const std::vector<uint64_t> kClasses = {8, 16, 32, 48, 64, 5000, 8192, 20480, 65
 TEST(HeapAsked, CountsTheBlocksOfItsRangesAgainstTheirClasses) {
     const Memory memory(8, 8), other(8, 8);
     HeapLedger ledger({0, 0, 100});
-    for (const HeapEvent& event : {block_at(memory.at(0), 25), block_at(memory.at(64), 32),
-                                   block_at(memory.at(128), 0), block_at(memory.at(2 * kPage), 4999),
-                                   block_at(memory.at(4 * kPage), 70'000), block_at(other.at(0), 1)}) {
+    for (const HeapEvent& event :
+         {block_at(memory.at(0), 25), block_at(memory.at(64), 32), block_at(memory.at(128), 0),
+          block_at(memory.at(2 * kPage), 4999), block_at(memory.at(4 * kPage), 70'000),
+          block_at(other.at(0), 1), block_at(memory.range().end, 9)}) {
         ledger.apply(0, event);
     }
     const AskedSums sums = sums_of(ledger, {}, {memory.range()}, kClasses);
