@@ -12,7 +12,7 @@ import { type Comparison, compare } from './comparison.js';
 import { type OfSides, type Side, under } from './side.js';
 
 const GROUP = 'collector (offheap run) and helper (heaptrack_interpret)';
-const MEMORY_ROUNDS = 3;
+const MEMORY_ROUNDS = 5;
 const MANY_LIVE = 5_000_000;
 const SETTLE_MS = 2_500;
 const MOST_MEGABYTES = (MANY_LIVE * 16) / 1e6 + 100;
@@ -32,12 +32,15 @@ async function memory(choice: Choice): Promise<Comparison[]> {
   const idle: OfSides<number[]> = {};
   const busy: OfSides<number[]> = {};
   const perBlock: OfSides<number[]> = {};
-  for (const side of choice.sides.filter((side) => side === 'exact' || side === 'heaptrack')) {
-    const rounds: { none: number; many: number }[] = [];
-    for (let left = choice.rounds ?? MEMORY_ROUNDS; left > 0; left--) rounds.push(await residents(side));
-    idle[side] = rounds.map(({ none }) => none / 1e6);
-    busy[side] = rounds.map(({ many }) => many / 1e6);
-    perBlock[side] = rounds.map(({ none, many }) => (many - none) / MANY_LIVE);
+  const sides = choice.sides.filter((side) => side === 'exact' || side === 'heaptrack');
+  for (const figures of [idle, busy, perBlock]) for (const side of sides) figures[side] = [];
+  for (let left = choice.rounds ?? MEMORY_ROUNDS; left > 0; left--) {
+    for (const side of sides) {
+      const { none, many } = await residents(side);
+      idle[side]?.push(none / 1e6);
+      busy[side]?.push(many / 1e6);
+      perBlock[side]?.push((many - none) / MANY_LIVE);
+    }
   }
   const live = MANY_LIVE.toLocaleString('en-US');
   const row = { group: GROUP, relation: 'value' } as const;

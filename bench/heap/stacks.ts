@@ -42,12 +42,12 @@ async function atLevels(levels: number, { pattern, order }: Order, choice: Choic
       if (invalid !== null) notes.add(invalid);
       for (const { pairs } of visits) {
         if (pairs < count)
-          notes.add(`${side}: stopped at ${pairs.toLocaleString('en-US')} pairs, after 30 s`);
+          notes.add(`${side}: stopped at ${pairs.toLocaleString('en-US')} pairs, after 10 s`);
       }
       const [new_, ...known] = visits.map(({ ns }) => ns);
       if (invalid !== null) continue;
       push(first, side, new_!);
-      push(again, side, known.reduce((sum, ns) => sum + ns, 0) / known.length);
+      if (known.length > 0) push(again, side, known.reduce((sum, ns) => sum + ns, 0) / known.length);
     }
   }
   const note = [...notes].join('; ');
@@ -78,7 +78,10 @@ async function visit(
   try {
     await loop.measure('pair', 1000);
     for (let visit = 0; visit <= LATER_VISITS; visit++) {
-      visits.push(await loop.measure(pattern, 2 ** levels, levels));
+      const timed = await loop.measure(pattern, 2 ** levels, levels);
+      visits.push(timed);
+      // Not all were seen: none comes again.
+      if (timed.pairs < 2 ** levels) break;
     }
   } finally {
     invalid = await loop.end();

@@ -24,7 +24,7 @@
 // Keeps a recursion from becoming a loop, and calls on both sides of a branch from being merged.
 #define BARRIER() __asm__ volatile("" ::: "memory")
 
-enum { kBlockBytes = 48, kKeptBlocks = 1000, kMostSeconds = 30 };
+enum { kBlockBytes = 48, kKeptBlocks = 1000, kMostSeconds = 10 };
 
 // _start, two of libc's, main, serve, measure, and the function that calls malloc.
 enum { kOtherFrames = 7 };
