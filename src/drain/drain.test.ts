@@ -83,6 +83,26 @@ test('cancelled and repeated records of the backlog are left out', () => {
   expect(keepRecords(Buffer.concat(records), target, 0)).toEqual({ count: 2, lastSequence: 9 });
 });
 
+test('a handler that asks for more gets nothing: what was copied is handed out first', () => {
+  const drain = channelWithHoles();
+  const otherPath = `${path}-other`;
+  writeFileSync(otherPath, golden, { mode: 0o600 });
+  const other = new Drain(otherPath, { liveness: () => state, nowMs: () => nowMs });
+  const nothing = { events: 0, lost: 0 };
+  const asking: DrainHandler = {
+    ...handler,
+    event: (event) => {
+      expect([drain.poll(handler), other.poll(handler)]).toEqual([nothing, nothing]);
+      handler.event(event);
+    },
+  };
+  expect(drain.poll(asking)).toEqual({ events: 4, lost: 12 });
+  expect(log).toEqual(['6', '7', '8', '10', 'damaged 1', 'checkpoint 11', 'ringFull 11']);
+  expect(other.poll(handler)).toEqual({ events: 5, lost: 12 });
+  drain.close();
+  other.close();
+});
+
 test('events in order, what is missing in between, and the room to be made', () => {
   const drain = channelWithHoles();
   expect(drain.poll(handler)).toEqual({ events: 4, lost: 12 });

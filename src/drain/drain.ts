@@ -48,8 +48,9 @@ const LIVENESS_INTERVAL_MS = 200;
 /** Between taking a slot and filling it a thread does nothing but copy: so late, it never will. */
 const HOLE_PATIENCE_MS = 2000;
 
-/** All drains', one at a time: what was copied is decoded before anything else is read. */
+/** All drains', one at a time: what was copied is handed out before anything else is read. */
 const buffer = new Uint8Array(BUFFER_EVENTS * EVENT_BYTES);
+let isHandingOut = false;
 
 interface Hole {
   position: number;
@@ -139,10 +140,23 @@ export class Drain {
     this.#finishing = true;
   }
 
-  /** Hands out what has been recorded since the last poll. Throws `CHANNEL_DAMAGED` or `CHANNEL_BUSY`. */
+  /**
+   * Hands out what has been recorded since the last poll: nothing while that is under way, which a handler's listener may
+   * ask for. Throws `CHANNEL_DAMAGED` or `CHANNEL_BUSY`.
+   */
   poll(handler: DrainHandler): Polled {
     const polled = { events: 0, lost: 0 };
-    if (this.#ended) return polled;
+    if (this.#ended || isHandingOut) return polled;
+    isHandingOut = true;
+    try {
+      this.#poll(handler, polled);
+    } finally {
+      isHandingOut = false;
+    }
+    return polled;
+  }
+
+  #poll(handler: DrainHandler, polled: Polled): void {
     this.channel.beat();
     // Asked before reading: what the target recorded before it was gone is then seen by the reads below.
     const gone = this.#finishing || this.#isGone();
@@ -154,7 +168,6 @@ export class Drain {
     }
     this.#readHeader(gone, handler, polled);
     this.#ended = gone && last?.waiting === 0;
-    return polled;
   }
 
   /** A checkpoint of everything before `position` is about to be written. */
