@@ -77,10 +77,4 @@ RecurringFrames::Chain& RecurringFrames::chain_of(uint32_t place, const unwind::
     return chain;
 }
 
-void RecurringFrames::forget() {
-    if (used_ == 0) return;
-    for (Chain& chain : chains_) chain = {};
-    used_ = 0;
-}
-
 }  // namespace offheap::python

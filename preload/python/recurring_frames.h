@@ -95,7 +95,11 @@ class RecurringFrames {
         latest_[native % kLatest] = static_cast<uint16_t>(place);
     }
 
-    void forget();
+    void forget() {
+        if (used_ == 0) return;
+        for (Chain& chain : chains_) chain = {};
+        used_ = 0;
+    }
 
   private:
     static constexpr uint32_t kChainBits = 9;
