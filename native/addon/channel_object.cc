@@ -6,24 +6,13 @@
 #include <string>
 
 #include "native/addon/clock.h"
+#include "native/addon/thrown.h"
 
 namespace offheap::addon {
 namespace {
 
 // Bounds what one call copies, whatever a damaged file claims.
 constexpr uint64_t kCopyLimitBytes = 64ULL << 20;
-
-Napi::Value fail(Napi::Env env, const Failure& failure) {
-    Napi::Error error = Napi::Error::New(env, failure.message);
-    error.Set("code", failure.code);
-    error.ThrowAsJavaScriptException();
-    return env.Undefined();
-}
-
-Napi::Value misuse(Napi::Env env, const char* what) {
-    Napi::TypeError::New(env, what).ThrowAsJavaScriptException();
-    return env.Undefined();
-}
 
 // A whole number from 0 to 2^53; false where the argument is none.
 bool unsigned_argument(const Napi::CallbackInfo& info, size_t index, uint64_t& value) {

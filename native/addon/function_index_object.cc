@@ -24,7 +24,7 @@ uint64_t address_of(const Napi::Value& value) {
 // All of them, so that positions stay; what is no range is empty.
 std::vector<AddressRange> sections_of(const Napi::Value& value) {
     std::vector<AddressRange> ranges;
-    if (!is_ranges(value)) return ranges;
+    if (!is_numbers(value)) return ranges;
     const auto bounds = value.As<Napi::Float64Array>();
     for (size_t i = 0; i + 1 < bounds.ElementLength(); i += 2) {
         const bool is_range = bounds[i] >= 0 && bounds[i + 1] > bounds[i] && bounds[i + 1] < 0x1p53;
@@ -68,7 +68,7 @@ Napi::Value function_index(const Napi::CallbackInfo& info) {
         input.tables.push_back({bytes_of(table.Get("symbols")), bytes_of(table.Get("names")),
                                 sections_of(table.Get("sections"))});
     }
-    if (is_ranges(argument.Get("code"))) input.code = ranges_of(argument.Get("code"));
+    if (is_numbers(argument.Get("code"))) input.code = ranges_of(argument.Get("code"));
     const Napi::Value stubs = argument.Get("stubs");
     if (stubs.IsObject()) {
         input.stubs = plt_stubs(stubs_of(stubs.As<Napi::Object>()));

@@ -4,6 +4,7 @@
 
 #include "native/addon/glibc_heap.h"
 #include "native/addon/memory_arguments.h"
+#include "native/addon/thrown.h"
 
 namespace offheap::addon {
 namespace {
@@ -50,7 +51,7 @@ Napi::Object to_object(Napi::Env env, const GlibcHeaps& found) {
 }  // namespace
 
 bool are_glibc_arguments(const Napi::CallbackInfo& info) {
-    return info[0].IsNumber() && is_ranges(info[1]) && is_ranges(info[2]);
+    return info[0].IsNumber() && is_numbers(info[1]) && is_numbers(info[2]);
 }
 
 Napi::Value glibc_heaps_asked(const Napi::CallbackInfo& info, const AskedBlocks* asked) {
@@ -66,9 +67,7 @@ Napi::Value glibc_heaps_asked(const Napi::CallbackInfo& info, const AskedBlocks*
 
 Napi::Value glibc_heaps(const Napi::CallbackInfo& info) {
     if (!are_glibc_arguments(info)) {
-        Napi::TypeError::New(info.Env(), "glibcHeaps(pid, main, anonymous): a number and two Float64Arrays")
-            .ThrowAsJavaScriptException();
-        return info.Env().Undefined();
+        return misuse(info.Env(), "glibcHeaps(pid, main, anonymous): a number and two Float64Arrays");
     }
     return glibc_heaps_asked(info, nullptr);
 }

@@ -12,6 +12,7 @@
 #include "native/addon/heap_pages.h"
 #include "native/addon/memory_arguments.h"
 #include "native/addon/residency.h"
+#include "native/addon/thrown.h"
 
 namespace offheap::addon {
 namespace {
@@ -19,18 +20,6 @@ namespace {
 constexpr char kNoMark[] = "NO_MARK";
 constexpr char kProcessMissing[] = "PROCESS_MISSING";
 constexpr char kProcessRefused[] = "PROCESS_REFUSED";
-
-Napi::Value fail(Napi::Env env, const Failure& failure) {
-    Napi::Error error = Napi::Error::New(env, failure.message);
-    error.Set("code", failure.code);
-    error.ThrowAsJavaScriptException();
-    return env.Undefined();
-}
-
-Napi::Value misuse(Napi::Env env, const char* what) {
-    Napi::TypeError::New(env, what).ThrowAsJavaScriptException();
-    return env.Undefined();
-}
 
 // A whole number of 32 bits; false where the argument is none.
 bool unsigned_argument(const Napi::CallbackInfo& info, size_t index, uint32_t& value) {
@@ -365,7 +354,7 @@ Napi::Value HeapObject::glibc_heaps(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value HeapObject::asked(const Napi::CallbackInfo& info) {
-    if (!info[0].IsNumber() || !is_ranges(info[1]) || !is_numbers(info[2])) {
+    if (!info[0].IsNumber() || !is_numbers(info[1]) || !is_numbers(info[2])) {
         return misuse(info.Env(), "asked(pid, ranges, classes): a number and two Float64Arrays");
     }
     const int process_id = info[0].As<Napi::Number>().Int32Value();

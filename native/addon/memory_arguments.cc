@@ -7,7 +7,7 @@
 
 namespace offheap::addon {
 
-bool is_ranges(const Napi::Value& value) {
+bool is_numbers(const Napi::Value& value) {
     return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_float64_array;
 }
 

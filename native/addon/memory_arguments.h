@@ -11,8 +11,7 @@
 namespace offheap::addon {
 
 // Whether the value is a Float64Array.
-bool is_ranges(const Napi::Value& value);
-inline bool is_numbers(const Napi::Value& value) { return is_ranges(value); }
+bool is_numbers(const Napi::Value& value);
 
 // `[start, end, …]`; what is no range is left out.
 std::vector<AddressRange> ranges_of(const Napi::Value& value);

@@ -1,5 +1,7 @@
 #include "native/addon/perf_witness_object.h"
 
+#include "native/addon/thrown.h"
+
 namespace offheap::addon {
 
 Napi::Function PerfWitnessObject::define(Napi::Env env) {
@@ -14,15 +16,12 @@ PerfWitnessObject::PerfWitnessObject(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<PerfWitnessObject>(info) {
     Napi::Env env = info.Env();
     if (!info[0].IsNumber() || !info[1].IsBoolean()) {
-        Napi::TypeError::New(env, "PerfWitness(pid, tsc): a number and a boolean")
-            .ThrowAsJavaScriptException();
+        misuse(env, "PerfWitness(pid, tsc): a number and a boolean");
         return;
     }
     const EventTime time = info[1].As<Napi::Boolean>().Value() ? EventTime::kTsc : EventTime::kMonotonic;
     if (MaybeFailure failure = witness_.open(info[0].As<Napi::Number>().Int32Value(), time)) {
-        Napi::Error error = Napi::Error::New(env, failure->message);
-        error.Set("code", failure->code);
-        error.ThrowAsJavaScriptException();
+        fail(env, *failure);
     }
 }
 

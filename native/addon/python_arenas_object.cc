@@ -9,7 +9,7 @@ namespace offheap::addon {
 
 Napi::Value python_arenas(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
-    if (!info[0].IsNumber() || !is_ranges(info[1])) {
+    if (!info[0].IsNumber() || !is_numbers(info[1])) {
         Napi::TypeError::New(env, "pythonArenas(pid, ranges): a number and a Float64Array")
             .ThrowAsJavaScriptException();
         return env.Undefined();

@@ -12,8 +12,8 @@
 
 namespace offheap::addon {
 
-// A view of what `symbol_table_bytes` makes. The bytes may come from a damaged file and may change while they
-// are read: whatever they hold, look-ups end, and within the bytes.
+// A view of what `lay_out_symbol_table` writes. The bytes may come from a damaged file and may change while
+// they are read: whatever they hold, look-ups end, and within the bytes.
 class SymbolTable {
   public:
     static constexpr size_t kLongestName = 16384;

@@ -10,6 +10,7 @@
 #include "native/addon/bus_guard.h"
 #include "native/addon/symbol_file.h"
 #include "native/addon/symbol_table.h"
+#include "native/addon/thrown.h"
 
 namespace offheap::addon {
 namespace {
@@ -75,7 +76,7 @@ OpenTable* table_of(const Napi::CallbackInfo& info) {
     if (napi_get_value_external(info.Env(), info[0], &table) == napi_ok) {
         return static_cast<OpenTable*>(table);
     }
-    Napi::TypeError::New(info.Env(), "the first argument is no symbol table").ThrowAsJavaScriptException();
+    misuse(info.Env(), "the first argument is no symbol table");
     return nullptr;
 }
 
@@ -95,7 +96,7 @@ int64_t index_of(const Napi::CallbackInfo& info) {
 std::optional<SymbolKey> key_of(Napi::Env env, const Napi::Value& path, const Napi::Value& key) {
     const std::span<const uint8_t> bytes = bytes_of(key);
     if (path.IsString() && bytes.size() == kSymbolKeyBytes) return SymbolKey(bytes.data(), kSymbolKeyBytes);
-    Napi::TypeError::New(env, "a path and a key of 32 bytes").ThrowAsJavaScriptException();
+    misuse(env, "a path and a key of 32 bytes");
     return {};
 }
 
@@ -152,9 +153,7 @@ Napi::Value save_symbol_table(const Napi::CallbackInfo& info) {
     const std::optional<SymbolKey> key = key_of(env, info[1], info[2]);
     if (!key) return env.Undefined();
     if (MaybeFailure failure = SymbolFile::create(info[1].As<Napi::String>(), *key, table->own_bytes())) {
-        Napi::Error error = Napi::Error::New(env, failure->message);
-        error.Set("code", failure->code);
-        error.ThrowAsJavaScriptException();
+        return fail(env, *failure);
     }
     return env.Undefined();
 }

@@ -8,25 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "native/lines/libbacktrace_records.h"
+
 namespace offheap::lines::inlined_calls {
 namespace {
-
-struct Range;
-
-// As libbacktrace's dwarf.c has it, since it knows of inlined calls.
-struct Function {
-    const char* name;
-    const char* caller_file;
-    int caller_line;
-    Range* calls;
-    size_t call_count;
-};
-
-struct Range {
-    uint64_t low;
-    uint64_t high;
-    Function* function;
-};
 
 bool units_are_read = false;
 std::vector<std::pair<Range*, size_t>> sorted;

@@ -4,25 +4,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "native/lines/libbacktrace_records.h"
+
 namespace offheap::lines::inlined_calls {
 namespace {
-
-struct Range;
-
-// As libbacktrace has them.
-struct Function {
-    const char* name;
-    const char* caller_file;
-    int caller_line;
-    Range* calls;
-    size_t call_count;
-};
-
-struct Range {
-    uint64_t low;
-    uint64_t high;
-    Function* function;
-};
 
 constexpr Range kEnd = {UINT64_MAX, UINT64_MAX, nullptr};
 
