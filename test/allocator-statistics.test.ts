@@ -38,7 +38,9 @@ test.for([
     for (let tries = 0; tries < 20 && account.problems.length > 0; tries++) account = target.account();
     expect(account.problems).toEqual([]);
     const { node, bytes } = partsOf(account, library);
-    expect(Math.abs(bytes('live') - heldBytes)).toBeLessThan(0.05 * heldBytes);
+    // The program counts its blocks' slack, too. It stands apart where samples tell of it, which depends on when this began to
+    // watch.
+    expect(Math.abs(bytes('live') + bytes('slack') - heldBytes)).toBeLessThan(0.05 * heldBytes);
     // Two thirds were freed, among blocks that live on: nearly all of it stays.
     const free = bytes('cached') + bytes('retained') + bytes('pinned');
     expect(free).toBeGreaterThan(1.5 * heldBytes);
