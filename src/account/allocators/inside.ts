@@ -110,7 +110,11 @@ function fitted(values: readonly number[], total: number): number[] | undefined 
   const all = sum(values);
   if (all <= total) return [...values];
   if (all > total * (1 + TOLERANCE)) return undefined;
-  return values.map((value) => Math.floor((value * total) / all));
+  const scaled = values.map((value) => Math.floor((value * total) / all));
+  // What rounding leaves is nobody's by itself: the largest has it.
+  const largest = scaled.indexOf(Math.max(...scaled));
+  scaled[largest]! += total - sum(scaled);
+  return scaled;
 }
 
 function sum(values: readonly number[]): number {
