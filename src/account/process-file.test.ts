@@ -29,10 +29,14 @@ test('where Yama keeps memory from all but parents, the setting is named', () =>
   const folder = mkdtempSync(join(tmpdir(), 'offheap-yama-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   chmodSync(folder, 0o755);
-  const scope = join(folder, 'ptrace_scope');
+  const [scope, nobody] = [join(folder, '1'), join(folder, '3')];
   writeFileSync(scope, '1\n');
+  writeFileSync(nobody, '3\n');
   asOrdinaryUser();
   expect(memoryRefusal(1, scope)).toBe(
     'memory of process 1 may not be read: kernel.yama.ptrace_scope is 1; set it to 0, or run with CAP_SYS_PTRACE',
+  );
+  expect(memoryRefusal(1, nobody)).toBe(
+    'memory of process 1 may not be read: kernel.yama.ptrace_scope is 3, for everybody and until the next boot; start the machine with a lower one',
   );
 });

@@ -28,6 +28,8 @@ export function examinationRefusal(pid: number): string | null {
 }
 
 const YAMA_SCOPE = '/proc/sys/kernel/yama/ptrace_scope';
+/** Neither a capability nor another value helps any more. */
+const YAMA_NOBODY = 3;
 
 /**
  * What is missing to read a process's memory, null where nothing is or it has ended. The kernel asks for more than to examine
@@ -37,6 +39,9 @@ export function memoryRefusal(pid: number, yamaScope = YAMA_SCOPE): string | nul
   if (!isRefused(pid, 'mem')) return null;
   const scope = scopeIn(yamaScope);
   if (scope === 0) return refusal(pid);
+  if (scope >= YAMA_NOBODY) {
+    return `memory of process ${pid} may not be read: kernel.yama.ptrace_scope is ${scope}, for everybody and until the next boot; start the machine with a lower one`;
+  }
   return `memory of process ${pid} may not be read: kernel.yama.ptrace_scope is ${scope}; set it to 0, or run with CAP_SYS_PTRACE`;
 }
 
