@@ -21,7 +21,7 @@ if [[ $kernel == *.deb ]]; then
     dpkg-deb --fsys-tarfile "$kernel" | tar -x -C "$work" --wildcards './boot/vmlinuz*' './lib/modules/*/kernel/drivers/*' \
         './usr/lib/modules/*/kernel/drivers/*' 2>/dev/null || true
     number=0
-    for module in virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk; do
+    for module in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk; do
         found=$(find "$work" -path "$work/initrd" -prune -o -name "$module.ko*" -print | head -1)
         [ -n "$found" ] || continue
         number=$((number + 1))
