@@ -148,7 +148,7 @@ export async function preload(): Promise<void> {
   try {
     accessSync(path);
   } catch {
-    throw new OffheapError('shim-missing', `the shim ${path} is not there; build it with npm run build`);
+    throw new OffheapError('SHIM_MISSING', `the shim ${path} is not there; build it with npm run build`);
   }
   return print(path);
 }
@@ -160,13 +160,13 @@ async function readSnapshot(file: string): Promise<Snapshot> {
   } catch (error) {
     const reason = error instanceof SyntaxError ? 'it is not JSON' : String(error);
     throw new OffheapError(
-      'snapshot-unreadable',
+      'SNAPSHOT_UNREADABLE',
       `can't read ${file}: ${reason}; write it with offheap snapshot`,
     );
   }
   if (!isSnapshot(value)) {
     throw new OffheapError(
-      'snapshot-schema',
+      'SNAPSHOT_SCHEMA',
       `${file} is no snapshot of schema offheap.snapshot/1; write it with offheap snapshot`,
     );
   }

@@ -67,7 +67,7 @@ export async function onlyProcess(dir?: string): Promise<number> {
   const [only] = running;
   if (only !== undefined && running.length === 1) return only.pid;
   throw new OffheapError(
-    'which-process',
+    'WHICH_PROCESS',
     only === undefined
       ? 'no process has a channel; start one with offheap run -- COMMAND'
       : `${running.length} processes have a channel (${running.map(({ pid }) => pid).join(', ')}); name one`,

@@ -24,7 +24,7 @@ export async function connectControl(path: string, pid: number): Promise<Collect
   if (status === undefined) return undefined;
   if (!status.isSocket() || status.uid !== process.getuid?.() || (status.mode & 0o077) !== 0) {
     throw new OffheapError(
-      'socket-refused',
+      'SOCKET_REFUSED',
       `the control socket ${path} is not this user's alone; ask as the user who runs the collector`,
     );
   }
@@ -38,7 +38,7 @@ export async function connectControl(path: string, pid: number): Promise<Collect
       else
         reject(
           new OffheapError(
-            'control-socket',
+            'CONTROL_SOCKET',
             `can't ask the collector at ${path}: ${error.message}; try again`,
           ),
         );
@@ -62,7 +62,7 @@ class RemoteCollector implements Collector {
     socket.on('error', () => {});
     this.ended = new Promise((resolve) => {
       socket.once('close', () => {
-        const gone = new OffheapError('collector-gone', `the collector of process ${pid} is gone; ask again`);
+        const gone = new OffheapError('COLLECTOR_GONE', `the collector of process ${pid} is gone; ask again`);
         for (const { reject } of this.pending.values()) reject(gone);
         this.pending.clear();
         resolve(`the collector of process ${pid} is gone`);
@@ -140,7 +140,7 @@ class RemoteCollector implements Collector {
     const id = this.lastId;
     return new Promise((resolve, reject) => {
       if (this.socket.destroyed) {
-        reject(new OffheapError('collector-gone', `the collector of process ${this.pid} is gone; ask again`));
+        reject(new OffheapError('COLLECTOR_GONE', `the collector of process ${this.pid} is gone; ask again`));
         return;
       }
       this.pending.set(id, { resolve: (result) => resolve(result as Result), reject });

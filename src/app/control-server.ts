@@ -24,7 +24,7 @@ export type FindCollector = (pid: number) => Collector | undefined;
 export async function serveControl(path: string, find: FindCollector): Promise<ControlServer> {
   if (Buffer.byteLength(path) > LONGEST_PATH_BYTES) {
     throw new OffheapError(
-      'control-path',
+      'CONTROL_PATH',
       `the path ${path} is too long for a socket; choose a shorter --dir`,
     );
   }
@@ -39,7 +39,7 @@ export async function serveControl(path: string, find: FindCollector): Promise<C
   } catch (error) {
     if (!isCode(error, 'EADDRINUSE')) throw listenError(path, error);
     if (await isAnswered(path)) {
-      throw new OffheapError('already-collected', `another collector answers at ${path}; ask that one`);
+      throw new OffheapError('ALREADY_COLLECTED', `another collector answers at ${path}; ask that one`);
     }
     rmSync(path, { force: true });
     await listen(server, path).catch((again: unknown) => {
@@ -84,7 +84,7 @@ function isAnswered(path: string): Promise<boolean> {
 
 function listenError(path: string, error: unknown): OffheapError {
   const reason = error instanceof Error ? error.message : String(error);
-  return new OffheapError('control-socket', `no control socket at ${path}: ${reason}; check its folder`);
+  return new OffheapError('CONTROL_SOCKET', `no control socket at ${path}: ${reason}; check its folder`);
 }
 
 function isCode(error: unknown, code: string): boolean {
@@ -120,7 +120,7 @@ function answer(socket: Socket, find: FindCollector): void {
         );
       }
     } catch (error) {
-      respond({ id: null, error: { code: 'bad-request', message: errorOf(error).message } });
+      respond({ id: null, error: { code: 'BAD_REQUEST', message: errorOf(error).message } });
       socket.end();
     }
   };
@@ -169,7 +169,7 @@ async function call(collector: Collector, { method, params }: ControlRequest): P
       });
     default:
       throw new OffheapError(
-        'unknown-method',
+        'UNKNOWN_METHOD',
         `this collector knows no method '${method}'; update the older part`,
       );
   }
@@ -197,12 +197,12 @@ function upgrade(socket: Socket, params: Record<string, unknown>, collector: Col
 
 function notWatched(pid: number): OffheapError {
   return new OffheapError(
-    'not-watched',
+    'NOT_WATCHED',
     `this collector does not watch process ${pid}; offheap ps lists who does`,
   );
 }
 
 function errorOf(error: unknown): { code: string; message: string } {
   if (error instanceof OffheapError) return { code: error.code, message: error.message };
-  return { code: 'internal', message: error instanceof Error ? error.message : String(error) };
+  return { code: 'INTERNAL', message: error instanceof Error ? error.message : String(error) };
 }

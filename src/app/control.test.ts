@@ -45,7 +45,7 @@ test('every method answers what the session says', async () => {
   const collector = await ask();
   expect((await collector.snapshot()).owners[0]?.owner).toBe('libucs.so.0');
   expect((await collector.overview()).sites[0]?.enclosing).toBe('munmap');
-  await expect(collector.diff()).rejects.toMatchObject({ code: 'no-mark' });
+  await expect(collector.diff()).rejects.toMatchObject({ code: 'NO_MARK' });
   expect(await collector.mark()).toEqual({ takenAt: sampleSnapshot().takenAt });
   expect((await collector.diff()).owners).toMatchObject([{ owner: 'libucs.so.0', mappings: 10 }]);
   expect(await collector.flamegraph({ format: 'folded', of: 'growth' })).toMatch(
@@ -60,7 +60,7 @@ test('every method answers what the session says', async () => {
 test('a process that this collector does not watch', async () => {
   await serve();
   const collector = await connectControl(path, 4243);
-  await expect(collector?.snapshot()).rejects.toMatchObject({ code: 'not-watched' });
+  await expect(collector?.snapshot()).rejects.toMatchObject({ code: 'NOT_WATCHED' });
   await collector?.close();
 });
 
@@ -84,13 +84,13 @@ test('the socket is the user’s alone, and gone after close', async () => {
 test('a socket that others may open is refused', async () => {
   await serve();
   chmodSync(path, 0o666);
-  await expect(connectControl(path, 4242)).rejects.toMatchObject({ code: 'socket-refused' });
+  await expect(connectControl(path, 4242)).rejects.toMatchObject({ code: 'SOCKET_REFUSED' });
 });
 
 test('a second collector is refused while the first answers', async () => {
   await serve();
   await expect(serveControl(path, () => undefined)).rejects.toMatchObject({
-    code: 'already-collected',
+    code: 'ALREADY_COLLECTED',
   });
   expect(await connectControl(path, 4242)).toBeDefined();
 });
@@ -98,7 +98,7 @@ test('a second collector is refused while the first answers', async () => {
 test('a path that a socket can’t have is refused, not cut', async () => {
   const long = join(folder, 'x'.repeat(120));
   await expect(serveControl(long, () => undefined)).rejects.toMatchObject({
-    code: 'control-path',
+    code: 'CONTROL_PATH',
   });
 });
 
@@ -122,7 +122,7 @@ describe('bad requests', () => {
     '{"id":1,"method":"mark"}\n',
     `${'x'.repeat(3 << 20)}`,
   ])('%.20s… is answered and ends the connection', async (bytes) => {
-    expect(await send(bytes)).toMatchObject({ id: null, error: { code: 'bad-request' } });
+    expect(await send(bytes)).toMatchObject({ id: null, error: { code: 'BAD_REQUEST' } });
   });
 
   test('the collector goes on after them', async () => {
@@ -185,11 +185,11 @@ describe('between two processes', () => {
     const collector = await ask();
     expect(await collector.evaluate('ledger.byOwner().length', style)).toBe('3');
     const never = collector.evaluate('await new Promise(() => {})', style);
-    const rejected = expect(never).rejects.toMatchObject({ code: 'collector-gone' });
+    const rejected = expect(never).rejects.toMatchObject({ code: 'COLLECTOR_GONE' });
     await kill();
     await rejected;
     expect(await collector.ended).toContain('is gone');
-    await expect(collector.mark()).rejects.toMatchObject({ code: 'collector-gone' });
+    await expect(collector.mark()).rejects.toMatchObject({ code: 'COLLECTOR_GONE' });
 
     expect(existsSync(path)).toBe(true);
     expect(await connectControl(path, 4242)).toBeUndefined();
@@ -204,6 +204,6 @@ test('a socket of somebody else’s making that never answers JSON does not hang
   await once(stranger, 'listening');
   chmodSync(path, 0o600);
   const collector = await ask();
-  await expect(collector.snapshot()).rejects.toMatchObject({ code: 'collector-gone' });
+  await expect(collector.snapshot()).rejects.toMatchObject({ code: 'COLLECTOR_GONE' });
   stranger.close();
 });

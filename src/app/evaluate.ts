@@ -31,14 +31,14 @@ export async function evaluate(
     );
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new OffheapError('bad-expression', `not a JavaScript expression: ${reason}; see offheap repl`);
+    throw new OffheapError('BAD_EXPRESSION', `not a JavaScript expression: ${reason}; see offheap repl`);
   }
   let value: unknown;
   try {
     value = await compiled(...Object.values(context));
   } catch (error) {
     if (error instanceof OffheapError) throw error;
-    throw new OffheapError('evaluation-failed', `the expression threw ${String(error)}; see offheap repl`);
+    throw new OffheapError('EVALUATION_FAILED', `the expression threw ${String(error)}; see offheap repl`);
   }
   return options.json ? toJson(value) : inspectForPeople(value, options);
 }
@@ -48,6 +48,6 @@ function toJson(value: unknown): string {
     // undefined, functions and symbols have no JSON.
     return JSON.stringify(value, (_, entry) => (typeof entry === 'bigint' ? String(entry) : entry)) ?? 'null';
   } catch (error) {
-    throw new OffheapError('not-json', `the value has no JSON form: ${String(error)}; leave --json out`);
+    throw new OffheapError('NOT_JSON', `the value has no JSON form: ${String(error)}; leave --json out`);
   }
 }

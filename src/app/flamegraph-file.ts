@@ -7,7 +7,7 @@ export function formatOfFile(file: string): FlamegraphFormat {
   if (format !== undefined) return format;
   const known = FLAMEGRAPH_FORMATS.map((name) => `.${name}`).join(', ');
   throw new OffheapError(
-    'flamegraph-format',
+    'FLAMEGRAPH_FORMAT',
     `no flame graph format goes with the name '${file}'; end it in one of ${known}`,
   );
 }

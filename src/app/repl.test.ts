@@ -89,16 +89,16 @@ test('eval: the names of the REPL, await, JSON', async () => {
 });
 
 test.each([
-  ['1 +', 'bad-expression'],
-  ['nobody', 'evaluation-failed'],
-  ['diff()', 'no-mark'],
+  ['1 +', 'BAD_EXPRESSION'],
+  ['nobody', 'EVALUATION_FAILED'],
+  ['diff()', 'NO_MARK'],
 ])('eval %s fails with %s', async (expression, code) => {
   await expect(evaluated(expression)).rejects.toMatchObject({ code });
 });
 
 test('eval --json of what has no JSON', async () => {
   await expect(evaluated('(() => { const a = {}; a.a = a; return a; })()', true)).rejects.toMatchObject({
-    code: 'not-json',
+    code: 'NOT_JSON',
   });
 });
 

@@ -116,7 +116,7 @@ function checkFolder(file: string): void {
     accessSync(dirname(file), constants.W_OK);
   } catch {
     throw new OffheapError(
-      'not-writable',
+      'NOT_WRITABLE',
       `can't write ${file}; name a file in a folder that is there and writable`,
     );
   }

@@ -69,7 +69,7 @@ export class SampleSession extends EventEmitter<SessionEvents> implements Sessio
   }
 
   diff(since = this.marked): ReturnType<Session['diff']> {
-    if (since === undefined) throw new OffheapError('no-mark', 'nothing was marked; call mark() first');
+    if (since === undefined) throw new OffheapError('NO_MARK', 'nothing was marked; call mark() first');
     return diffSnapshots(since, this.snapshot());
   }
 
@@ -79,7 +79,7 @@ export class SampleSession extends EventEmitter<SessionEvents> implements Sessio
     const { format = 'svg' as F, of = 'live', ...how } = options;
     const isGrowth = of === 'growth' || of === 'heap-growth';
     if (isGrowth && this.marked === undefined) {
-      throw new OffheapError('no-mark', 'nothing was marked; call mark() first');
+      throw new OffheapError('NO_MARK', 'nothing was marked; call mark() first');
     }
     const what = of.startsWith('heap') ? 'heap' : 'mappings';
     const since = isGrowth ? this.marked : undefined;
