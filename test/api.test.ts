@@ -152,6 +152,9 @@ test('errors have a code and say what to do', async () => {
       busy: await failed(() => attach(${holder.pid}, options)),
       mark: await failed(() => session.diff()),
       growth: await failed(() => session.flamegraph({ of: 'growth' })),
+      subject: await failed(() => session.flamegraph({ of: 'grwoth' })),
+      format: await failed(() => session.flamegraph({ format: 'png' })),
+      pages: await failed(() => session.pagemap({ format: 'png' })),
       command: await failed(() => launch('no-such-command', [], options)),
     });
     await session.close();`);
@@ -162,6 +165,9 @@ test('errors have a code and say what to do', async () => {
     busy: error('CHANNEL_BUSY'),
     mark: error('NO_MARK'),
     growth: error('NO_MARK'),
+    subject: error('OPTION_REFUSED'),
+    format: error('OPTION_REFUSED'),
+    pages: error('OPTION_REFUSED'),
     command: error('COMMAND_NOT_FOUND'),
   });
 });

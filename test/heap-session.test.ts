@@ -299,6 +299,24 @@ describe('the command line', () => {
     );
   });
 
+  test('snapshots of two collectors, one after the other: the second begins anew, and diff compares no heaps', async () => {
+    const dir = channelFolder();
+    const folder = scratchFolder();
+    const holder = await HeapHolder.alone(dir, EXACT);
+    await holder.tell('keep 3000 100');
+    const [first, second] = [join(folder, 'a.json'), join(folder, 'b.json')];
+    for (const file of [first, second]) {
+      expect((await offheap(['snapshot', String(holder.pid), '-o', file, '--dir', dir])).status).toBe(0);
+    }
+    expect(readSnapshot(first).heap.followedSince).toBe(null);
+    const later = readSnapshot(second);
+    expect(shapeProblems(later)).toEqual([]);
+    expect(Date.parse(later.heap.followedSince!)).toBeGreaterThan(Date.parse(readSnapshot(first).takenAt));
+    const { stdout } = await offheap(['diff', first, second]);
+    expect(stdout).toContain('heap: not compared');
+    await holder.leave();
+  });
+
   test('top shows the heap in a line', async () => {
     const dir = channelFolder();
     const holder = await HeapHolder.alone(dir, EXACT);

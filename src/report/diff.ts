@@ -17,7 +17,8 @@ export interface OwnerChange {
 export interface SnapshotDiff {
   seconds: number;
   owners: OwnerChange[];
-  heap: HeapChange;
+  /** Null where the later collector does not know of the blocks that the earlier one knew. */
+  heap: HeapChange | null;
 }
 
 type Compared = Pick<Snapshot, 'takenAt' | 'owners' | 'heap' | 'stacks'>;

@@ -100,6 +100,11 @@ export interface SnapshotHeap extends HeapCounts {
   sampleBytes: number;
   /** The figures are estimates from samples. */
   estimated: boolean;
+  /**
+   * RFC 3339; null: from the program's start. An earlier collector takes along what it knew: of blocks from before this moment
+   * nothing is known then.
+   */
+  followedSince: string | null;
   /** Live when exact recording was switched off, and not followed since: not among the live ones. */
   before: { bytes: number; allocations: number };
   /**

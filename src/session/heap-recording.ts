@@ -47,6 +47,7 @@ export class HeapRecording {
   readonly #attributions = new Map<number, HeapAttribution>();
   /** One object for each distinct attribution: there are a handful, and stacks may be a million. */
   readonly #distinct = new Map<string, HeapAttribution>();
+  readonly #openedAt = new Date();
   #mark: number | undefined;
 
   /** Reads on in the background where anything is recorded and goes on to be. The channel must be claimed. Throws what `HeapChannel` throws. */
@@ -79,7 +80,9 @@ export class HeapRecording {
 
   snapshot(): HeapSnapshot {
     const [columns, totals] = this.read((channel) => [channel.sites(), channel.totals()] as const);
-    return { part: heapSnapshot(columns, totals, (node) => this.#attributionOf(node)), totals };
+    const followedSince = totals.resumed ? this.#openedAt.toISOString() : null;
+    const part = heapSnapshot(columns, totals, (node) => this.#attributionOf(node));
+    return { part: { ...part, followedSince }, totals };
   }
 
   /** What each stack's allocations hold. */

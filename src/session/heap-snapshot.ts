@@ -104,7 +104,7 @@ export function heapSnapshot(
   totals: HeapTotals,
   attributionOf: AttributionOf,
   listed = SITES_LISTED,
-): SnapshotHeap {
+): Omit<SnapshotHeap, 'followedSince'> {
   const { stack } = columns;
   const order = largest(columns, listed);
   const rows = Array.from(order, (row) => {

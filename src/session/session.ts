@@ -93,6 +93,9 @@ export interface HeapView {
   leaks(since?: number): HeapLeak[];
 }
 
+export const FLAMEGRAPH_SUBJECTS = ['live', 'growth', 'heap', 'heap-growth'] as const;
+export type FlamegraphSubject = (typeof FLAMEGRAPH_SUBJECTS)[number];
+
 export interface FlamegraphOptions<F extends FlamegraphFormat = FlamegraphFormat> {
   /** By default svg. */
   format?: F;
@@ -100,7 +103,7 @@ export interface FlamegraphOptions<F extends FlamegraphFormat = FlamegraphFormat
    * `live`: mapped bytes; `growth`: bytes by which they grew since the last mark; `heap` and `heap-growth`: the same of
    * what allocators have handed out.
    */
-  of?: 'live' | 'growth' | 'heap' | 'heap-growth';
+  of?: FlamegraphSubject;
   /** Draws native frames alone, or Python's. */
   only?: FrameFilter | undefined;
   /**
@@ -153,12 +156,12 @@ export interface Session {
   trim(options?: { limitMs?: number }): Promise<TrimReport>;
   /**
    * A picture of the heap's pages: what lives there, what is resident though nothing does, what was returned. In mode `exact`
-   * page by page; else as far as glibc's heaps tell. Throws `HEAP_UNAVAILABLE`, `NO_HEAP`, `PROCESS_ENDED`, `PROCESS_REFUSED`.
+   * page by page; else as far as glibc's heaps tell. Throws `HEAP_UNAVAILABLE`, `NO_HEAP`, `OPTION_REFUSED`, `PROCESS_ENDED`, `PROCESS_REFUSED`.
    */
   pagemap(options?: PagemapOptions): Promise<string>;
   mark(): Snapshot;
   diff(since?: Snapshot): SnapshotDiff;
-  /** One whole file: text, or of format pb.gz bytes. */
+  /** One whole file: text, or of format pb.gz bytes. Throws `OPTION_REFUSED`, `NO_MARK`. */
   flamegraph<F extends FlamegraphFormat = 'svg'>(options?: FlamegraphOptions<F>): Promise<FlamegraphFile<F>>;
   on<E extends keyof SessionEvents>(event: E, listener: (...args: SessionEvents[E]) => void): this;
   off<E extends keyof SessionEvents>(event: E, listener: (...args: SessionEvents[E]) => void): this;

@@ -1,8 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { Poller } from '../drain/poller.js';
 import { diffSnapshots } from '../report/diff.js';
-import { renderFlamegraph } from '../report/flamegraph/flamegraph.js';
-import { renderPagemap } from '../report/pagemap/pagemap.js';
+import { PAGEMAP_FORMATS, renderPagemap } from '../report/pagemap/pagemap.js';
 import type { AccountReport, Snapshot, SnapshotMapping, TrimReport } from '../report/schema.js';
 import { stackSites } from '../report/stacks.js';
 import { SourceLines } from '../symbolize/lines/source-lines.js';
@@ -10,7 +9,9 @@ import { SymbolCache } from '../symbolize/symbol-cache.js';
 import { Symbolizer } from '../symbolize/symbols.js';
 import { OffheapError } from '../wire/error.js';
 import { accountOf, accountOfEnded } from './account.js';
+import { checkChoice } from './choice.js';
 import { claimsOf } from './claims.js';
+import { drawFlamegraph } from './flamegraph.js';
 import type { HeapRecording } from './heap-recording.js';
 import { heapView } from './heap-view.js';
 import { NotableChanges } from './notable-changes.js';
@@ -250,6 +251,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
   }
 
   async pagemap({ format = 'svg' }: PagemapOptions = {}): Promise<string> {
+    checkChoice('format', format, PAGEMAP_FORMATS);
     const program = this.#running();
     this.#catchUp(program.recording);
     return renderPagemap(pageMap(program, this.#facts), format);
@@ -274,13 +276,12 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
   async flamegraph<F extends FlamegraphFormat = 'svg'>(
     options: FlamegraphOptions<F> = {},
   ): Promise<FlamegraphFile<F>> {
-    const { format = 'svg' as F, of = 'live', ...how } = options;
-    const since = of === 'growth' || of === 'heap-growth' ? this.#requireMark() : undefined;
-    const what = of === 'heap' || of === 'heap-growth' ? 'heap' : 'mappings';
-    const snapshot = await this.withLines(this.snapshot());
-    // Towers are compared by what their frames say: both must know the same lines.
-    const before = since && (await this.withLines(since));
-    return renderFlamegraph(snapshot, { format, what, since: before, ...how });
+    const sources = {
+      snapshot: () => this.snapshot(),
+      mark: () => this.#requireMark(),
+      withLines: (snapshot: Snapshot) => this.withLines(snapshot),
+    };
+    return drawFlamegraph(sources, options);
   }
 
   async close(): Promise<void> {
@@ -305,7 +306,10 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
 
   #requireMark(): Snapshot {
     if (this.#mark !== undefined) return this.#mark;
-    throw new OffheapError('NO_MARK', 'there is no mark to compare with; set one with mark() first');
+    throw new OffheapError(
+      'NO_MARK',
+      'there is no mark to compare with; set one with mark() while a collector runs (offheap run, top or repl)',
+    );
   }
 
   #sample(): void {

@@ -126,6 +126,7 @@ const SNAPSHOT: Shape = {
     mode: oneOf('off', 'sampled', 'exact'),
     sampleBytes: count,
     estimated: truth,
+    followedSince: (value) => value === null || rfc3339(value),
     ...HEAP_COUNTS,
     before: { bytes: count, allocations: count },
     unknownFrees: count,

@@ -31,10 +31,13 @@ const FRAMES_SHOWN = 8;
 /** Of estimates, what is within so many standard errors may be chance. */
 const CHANCE_ERRORS = 2;
 
+/** Null where the two don't speak of the same blocks, since another collector came in between. */
 export function heapChange(
   earlier: Pick<Snapshot, 'heap' | 'stacks'>,
   later: Pick<Snapshot, 'heap' | 'stacks'>,
-): HeapChange {
+): HeapChange | null {
+  // Snapshots of older versions don't say it.
+  if ((earlier.heap.followedSince ?? null) !== (later.heap.followedSince ?? null)) return null;
   const before = new Map(heapSites(earlier).map((site) => [keyOf(site, earlier.stacks), site]));
   const grown = heapSites(later)
     .map((site) => growthOf(site, before.get(keyOf(site, later.stacks))))
@@ -70,8 +73,12 @@ function combined(one: number, other: number): number {
   return Math.round(Math.hypot(one, other));
 }
 
+const NOT_COMPARED =
+  'heap: not compared, a collector that came in between does not know of older blocks; keep one running (offheap top)';
+
 /** The heap's change and the sites that grew most; nothing where nothing changed. */
-export function heapChangeLines(change: HeapChange, columns: number): string[] {
+export function heapChangeLines(change: HeapChange | null, columns: number): string[] {
+  if (change === null) return ['', cut(NOT_COMPARED, columns)];
   if (change.bytes === 0 && change.allocations === 0 && change.grown.length === 0) return [];
   const lines = ['', `heap: ${changeText(change)}`];
   for (const site of change.grown.slice(0, SITES_SHOWN)) {

@@ -6,6 +6,7 @@ export const NO_HEAP: SnapshotHeap = {
   mode: 'off',
   sampleBytes: 0,
   estimated: false,
+  followedSince: null,
   liveBytes: 0,
   liveAllocations: 0,
   allocations: 0,
