@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 
 namespace offheap::addon {
 namespace {
@@ -32,6 +33,14 @@ std::vector<HeapCounts> rows_with(const HeapRows& rows, const Overlay& overlay, 
 
 std::vector<HeapCounts> stack_rows(const HeapLedger& ledger, const Overlay& overlay) {
     return rows_with(ledger.stacks(), overlay, [](const HeapDelta& delta) { return delta.stack_row; });
+}
+
+// By row.
+std::vector<double> live_bytes_of_stacks(const HeapLedger& ledger, const Overlay& overlay) {
+    std::vector<double> live(ledger.stacks().size());
+    for (uint32_t row = 0; row < live.size(); ++row) live[row] = ledger.stacks()[row].live_bytes;
+    for (const HeapDelta& delta : overlay) live[delta.stack_row] += delta.counts.live_bytes;
+    return live;
 }
 
 // Visits what lives: site or delta, bytes and birth, and what it counts for.
@@ -73,6 +82,17 @@ HeapSiteColumns site_columns(const HeapLedger& ledger, const Overlay& overlay) {
         columns.peak_bytes.push_back(std::max(counts.peak_bytes, counts.live_bytes));
         columns.live_bytes_variance.push_back(std::max(0.0, variances[row].bytes));
         columns.live_allocations_variance.push_back(std::max(0.0, variances[row].allocations));
+    }
+    return columns;
+}
+
+HeapHeldColumns held_columns(const HeapLedger& ledger, const Overlay& overlay) {
+    const std::vector<double> live = live_bytes_of_stacks(ledger, overlay);
+    HeapHeldColumns columns;
+    for (uint32_t row = 0; row < live.size(); ++row) {
+        if (live[row] <= 0) continue;
+        columns.stack.push_back(ledger.stacks()[row].key);
+        columns.live_bytes.push_back(live[row]);
     }
     return columns;
 }
@@ -179,14 +199,8 @@ HeapSurvivorColumns survivor_columns(const HeapLedger& ledger, const Overlay& ov
 }
 
 void raise_peaks(HeapLedger& ledger, const Overlay& overlay) {
-    std::vector<double> live(ledger.stacks().size());
-    double total = 0;
-    for (uint32_t row = 0; row < live.size(); ++row) total += live[row] = ledger.stacks()[row].live_bytes;
-    for (const HeapDelta& delta : overlay) {
-        live[delta.stack_row] += delta.counts.live_bytes;
-        total += delta.counts.live_bytes;
-    }
-    ledger.raise_peak(total);
+    const std::vector<double> live = live_bytes_of_stacks(ledger, overlay);
+    ledger.raise_peak(std::accumulate(live.begin(), live.end(), 0.0));
     for (uint32_t row = 0; row < live.size(); ++row) {
         HeapCounts& counts = ledger.stacks()[row];
         counts.peak_bytes = std::max(counts.peak_bytes, live[row]);

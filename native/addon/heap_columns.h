@@ -16,6 +16,11 @@ struct HeapSiteColumns {
         peak_bytes, live_bytes_variance, live_allocations_variance;
 };
 
+struct HeapHeldColumns {
+    std::vector<uint32_t> stack;
+    std::vector<double> live_bytes;
+};
+
 struct HeapThreadColumns {
     std::vector<uint32_t> thread_id;
     std::vector<double> live_bytes, live_allocations, allocations, frees, temporary;
@@ -38,6 +43,8 @@ struct HeapSums {
 };
 
 HeapSiteColumns site_columns(const HeapLedger& ledger, const std::vector<HeapDelta>& overlay);
+// The stacks that hold anything.
+HeapHeldColumns held_columns(const HeapLedger& ledger, const std::vector<HeapDelta>& overlay);
 HeapThreadColumns thread_columns(const HeapLedger& ledger, const std::vector<HeapDelta>& overlay);
 HeapSums sums(const HeapLedger& ledger, const std::vector<HeapDelta>& overlay);
 

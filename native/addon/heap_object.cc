@@ -64,6 +64,7 @@ Napi::Function HeapObject::define(Napi::Env env) {
                            InstanceMethod<&HeapObject::set_mode>("setMode"),
                            InstanceMethod<&HeapObject::totals>("totals"),
                            InstanceMethod<&HeapObject::sites>("sites"),
+                           InstanceMethod<&HeapObject::held>("held"),
                            InstanceMethod<&HeapObject::threads>("threads"),
                            InstanceMethod<&HeapObject::sizes>("sizes"),
                            InstanceMethod<&HeapObject::ages>("ages"),
@@ -177,6 +178,17 @@ Napi::Value HeapObject::sites(const Napi::CallbackInfo& info) {
         set(result, "peakBytes", columns.peak_bytes);
         set(result, "liveBytesVariance", columns.live_bytes_variance);
         set(result, "liveAllocationsVariance", columns.live_allocations_variance);
+        return {};
+    });
+    return result;
+}
+
+Napi::Value HeapObject::held(const Napi::CallbackInfo& info) {
+    Napi::Object result = Napi::Object::New(info.Env());
+    look(info.Env(), [&](HeapLedger& ledger, const HeapView& view) -> MaybeFailure {
+        const HeapHeldColumns columns = held_columns(ledger, view.overlay);
+        set(result, "stack", columns.stack);
+        set(result, "liveBytes", columns.live_bytes);
         return {};
     });
     return result;

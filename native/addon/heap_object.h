@@ -20,6 +20,7 @@ class HeapObject : public Napi::ObjectWrap<HeapObject> {
     Napi::Value set_mode(const Napi::CallbackInfo& info);
     Napi::Value totals(const Napi::CallbackInfo& info);
     Napi::Value sites(const Napi::CallbackInfo& info);
+    Napi::Value held(const Napi::CallbackInfo& info);
     Napi::Value threads(const Napi::CallbackInfo& info);
     Napi::Value sizes(const Napi::CallbackInfo& info);
     Napi::Value ages(const Napi::CallbackInfo& info);

@@ -1,3 +1,4 @@
+import { LargestRows } from './largest-rows.js';
 import type { MemoryHistory, OwnerSeries } from './verdict.js';
 
 /** Bytes of an owner, or of one of its stacks, at one moment. */
@@ -7,9 +8,18 @@ export interface HeldBytes {
   bytes: number;
 }
 
+/** Bytes by stack, in columns: there may be a million. Owners are asked for where a stack begins to be followed. */
+export interface HeldByStacks {
+  stack: Uint32Array;
+  bytes: Float64Array;
+  ownerOf: (stack: number) => string;
+}
+
 /** What memory is used for at one moment: the sorts of a `MemoryHistory`. */
 export interface MemoryMoment {
   live: readonly HeldBytes[];
+  /** More that is live. */
+  liveByStack?: HeldByStacks | undefined;
   retained: readonly HeldBytes[];
   outside: readonly HeldBytes[];
   unread: readonly HeldBytes[];
@@ -65,7 +75,9 @@ export class MemoryLog {
     if (timeMs <= last || timeMs < last + this.#distanceMs) return;
     this.#timesMs.push(timeMs);
     this.#readLive.push(moment.readLiveBytes);
-    for (const sort of SORTS) this.#follow(sort, moment[sort]);
+    for (const sort of SORTS) {
+      this.#follow(sort, moment[sort], sort === 'live' ? moment.liveByStack : undefined);
+    }
     this.#forget(timeMs);
     this.#changes++;
   }
@@ -84,21 +96,48 @@ export class MemoryLog {
     };
   }
 
-  #follow(sort: Sort, held: readonly HeldBytes[]): void {
+  #follow(sort: Sort, held: readonly HeldBytes[], byStack: HeldByStacks | undefined): void {
     const series = this.#series[sort];
     for (const each of series.values()) each.bytes.push(0);
     const at = this.#timesMs.length - 1;
+    const room = Math.max(0, MOST_SERIES - series.size);
     const unknown: HeldBytes[] = [];
     for (const each of held) {
       const known = series.get(keyOf(each));
       if (known === undefined) unknown.push(each);
       else known.bytes[at]! += each.bytes;
     }
-    const room = Math.max(0, MOST_SERIES - series.size);
+    const smallStacksBytes = byStack === undefined ? 0 : this.#followStacks(byStack, series, room, unknown);
     unknown.sort((a, b) => b.bytes - a.bytes);
     for (const each of unknown.slice(0, room)) this.#begin(series, each).bytes[at]! += each.bytes;
-    const others = unknown.slice(room).reduce((sum, { bytes }) => sum + bytes, 0);
+    const others = unknown.slice(room).reduce((sum, { bytes }) => sum + bytes, smallStacksBytes);
     if (others > 0) this.#begin(series, { owner: OTHERS, stack: null }).bytes[at]! += others;
+  }
+
+  /** Adds the `room` largest of those that are not followed to `unknown`; returns what the rest of them hold. */
+  #followStacks(
+    { stack, bytes, ownerOf }: HeldByStacks,
+    series: ReadonlyMap<string, Followed>,
+    room: number,
+    unknown: HeldBytes[],
+  ): number {
+    const at = this.#timesMs.length - 1;
+    const followed = new Map([...series.values()].map((each) => [each.stack, each]));
+    const largest = new LargestRows(bytes, room);
+    let restBytes = 0;
+    for (let row = 0; row < stack.length; row++) {
+      const known = followed.get(stack[row]!);
+      if (known !== undefined) {
+        known.bytes[at]! += bytes[row]!;
+        continue;
+      }
+      const out = largest.offer(row);
+      if (out !== undefined) restBytes += bytes[out]!;
+    }
+    for (const row of largest.rows) {
+      unknown.push({ owner: ownerOf(stack[row]!), stack: stack[row]!, bytes: bytes[row]! });
+    }
+    return restBytes;
   }
 
   #begin(series: Map<string, Followed>, { owner, stack }: Pick<HeldBytes, 'owner' | 'stack'>): Followed {

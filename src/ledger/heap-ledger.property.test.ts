@@ -381,6 +381,11 @@ function compare(
       checkPeak(sites.peakBytes[row]!, expected.liveBytes, stack);
     });
 
+    const held = heap.held();
+    const holding = [...sites.stack].filter((_, row) => sites.liveBytes[row]! > 0);
+    expect([...held.stack]).toEqual(holding);
+    expect([...held.liveBytes]).toEqual([...sites.liveBytes].filter((bytes) => bytes > 0));
+
     const threads = heap.threads();
     expect([...threads.threadId].sort()).toEqual([...truth.threads.keys()].sort());
     threads.threadId.forEach((threadId, row) => {

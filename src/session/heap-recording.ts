@@ -1,6 +1,6 @@
 import type { Coverage } from '../account/allocators/asked.js';
 import type { Range } from '../account/maps.js';
-import type { HeldBytes } from '../diagnose/memory-log.js';
+import type { HeldByStacks } from '../diagnose/memory-log.js';
 import { attributeAllocation, type HeapAttribution } from '../ledger/heap-attribution.js';
 import type { HeapLeak } from '../report/heap/sites.js';
 import type { HeapPin, SnapshotHeap } from '../report/schema.js';
@@ -36,7 +36,7 @@ const SEVERAL = { owner: '[several]', kind: 'unexplained' as const };
 /** What lives on the heap by stack; null where nothing is recorded. The epoch changes with what is recorded. */
 export interface HeldByStack {
   epoch: number;
-  stacks: HeldBytes[] | null;
+  stacks: HeldByStacks | null;
 }
 
 /** The heap of one program: what its channel tells, with owners. */
@@ -88,16 +88,10 @@ export class HeapRecording {
   /** What each stack's allocations hold. */
   heldByStack(): HeldByStack {
     const [{ stack, liveBytes }, { mode, epoch }] = this.read(
-      (channel) => [channel.sites(), channel.totals()] as const,
+      (channel) => [channel.held(), channel.totals()] as const,
     );
     if (mode === 'off') return { epoch, stacks: null };
-    const stacks: HeldBytes[] = [];
-    for (let row = 0; row < stack.length; row++) {
-      if (liveBytes[row]! <= 0) continue;
-      const { owner } = this.#attributionOf(stack[row]!);
-      stacks.push({ owner, stack: stack[row]!, bytes: liveBytes[row]! });
-    }
-    return { epoch, stacks };
+    return { epoch, stacks: { stack, bytes: liveBytes, ownerOf: (node) => this.#attributionOf(node).owner } };
   }
 
   /** Asks the ledger about one moment. The stacks of its answer can be resolved then. */

@@ -24,11 +24,12 @@ function tree(allocator: AccountNode): AccountNode {
 
 const read = tree(libc(100, { live: 30, retained: 40, pinned: 20, metadata: 10 }));
 const torn = tree(libc(100, { unread: 100 }));
-const recorded = [{ owner: 'app', stack: 7, bytes: 25 }];
+const recorded = { stack: Uint32Array.of(7), bytes: Float64Array.of(25), ownerOf: () => 'app' };
 
 test('what is recorded lives, what is freed is retained, and files are nobody’s growth', () => {
   expect(memoryMoment(read, recorded)).toEqual({
-    live: recorded,
+    live: [],
+    liveByStack: recorded,
     retained: [{ owner: 'libc.so.6', stack: null, bytes: 60 }],
     outside: [{ owner: 'libucs.so.0', stack: null, bytes: 700 }],
     unread: [{ owner: 'libc.so.6', stack: null, bytes: 0 }],

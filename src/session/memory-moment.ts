@@ -1,5 +1,5 @@
 import type { AccountKind, AccountNode } from '../account/tree.js';
-import type { HeldBytes, MemoryMoment } from '../diagnose/memory-log.js';
+import type { HeldByStacks, HeldBytes, MemoryMoment } from '../diagnose/memory-log.js';
 import { ALLOCATOR_MODULES, LIBC_MODULES, matches } from '../ledger/plumbing.js';
 
 /** Whose memory grows by what it does, and not by what somebody asks of an allocator. */
@@ -24,8 +24,8 @@ function isRead(allocator: AccountNode): boolean {
  * What memory is used for, by an account and by what lives on the recorded heap; null where no allocations are
  * recorded: then the allocators hold what is live.
  */
-export function memoryMoment(tree: AccountNode, recorded: readonly HeldBytes[] | null): MemoryMoment {
-  const live: HeldBytes[] = [...(recorded ?? [])];
+export function memoryMoment(tree: AccountNode, recorded: HeldByStacks | null): MemoryMoment {
+  const live: HeldBytes[] = [];
   const retained: HeldBytes[] = [];
   const outside: HeldBytes[] = [];
   const unread: HeldBytes[] = [];
@@ -57,19 +57,19 @@ export function memoryMoment(tree: AccountNode, recorded: readonly HeldBytes[] |
       else if (readLiveBytes !== undefined) readLiveBytes += used;
     }
   }
-  if (unreadOfMalloc > 0) retained.push(keptByDifference(tree, recorded ?? [], unreadOfMalloc));
-  return { live, retained, outside, unread, readLiveBytes };
+  if (unreadOfMalloc > 0) retained.push(keptByDifference(tree, recorded, unreadOfMalloc));
+  return { live, liveByStack: recorded ?? undefined, retained, outside, unread, readLiveBytes };
 }
 
 /** Where nobody has looked inside, what is not recorded to live is free. */
 function keptByDifference(
   tree: AccountNode,
-  recorded: readonly HeldBytes[],
+  recorded: HeldByStacks | null,
   residentBytes: number,
 ): HeldBytes {
   const allocators = tree.children.find(({ kind }) => kind === 'allocators')?.children ?? [];
   const largest = allocators.find((allocator) => !isRead(allocator));
-  const liveBytes = recorded.reduce((sum, { bytes }) => sum + bytes, 0);
+  const liveBytes = recorded?.bytes.reduce((sum, bytes) => sum + bytes, 0) ?? 0;
   return {
     owner: largest?.name ?? 'allocators',
     stack: null,

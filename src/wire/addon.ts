@@ -4,6 +4,7 @@ import bindings from 'bindings';
 import { OffheapError } from './error.js';
 import type {
   HeapAsked,
+  HeapHeld,
   HeapHistogram,
   HeapPages,
   HeapPins,
@@ -62,6 +63,7 @@ export interface NativeHeap {
   setMode(mode: number, sampleBytes: number): void;
   totals(): Omit<HeapTotals, 'mode' | 'resumed'> & { mode: number; resumed: number };
   sites(): HeapSites;
+  held(): HeapHeld;
   threads(): HeapThreads;
   sizes(): HeapHistogram;
   ages(): HeapHistogram;

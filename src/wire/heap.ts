@@ -19,6 +19,9 @@ export interface HeapSites {
   liveAllocationsVariance: Float64Array;
 }
 
+/** The stacks that hold anything. */
+export type HeapHeld = Pick<HeapSites, 'stack' | 'liveBytes'>;
+
 /** One row for each thread that allocated. */
 export interface HeapThreads {
   threadId: Uint32Array;
@@ -160,6 +163,11 @@ export class HeapChannel {
 
   sites(): HeapSites {
     return native(() => this.#native.sites());
+  }
+
+  /** Of `sites`, who holds how much now: a small part of the work. */
+  held(): HeapHeld {
+    return native(() => this.#native.held());
   }
 
   threads(): HeapThreads {
