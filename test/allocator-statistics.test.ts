@@ -44,6 +44,7 @@ test.for([
     // Two thirds were freed, among blocks that live on: nearly all of it stays.
     const free = bytes('cached') + bytes('retained') + bytes('pinned');
     expect(free).toBeGreaterThan(1.5 * heldBytes);
+    expect(bytes('metadata')).toBeGreaterThan(0);
     expect(bytes('unread')).toBeLessThan(0.06 * node.residentBytes);
   },
 );

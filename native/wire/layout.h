@@ -152,6 +152,7 @@ inline constexpr char kVersion[] = "0.1.0";
     X(kHeap, "generic.heap_size")                           \
     X(kFreePages, "tcmalloc.pageheap_free_bytes")           \
     X(kReturned, "tcmalloc.pageheap_unmapped_bytes")        \
+    X(kPhysical, "generic.total_physical_bytes")            \
     X(kCentralCache, "tcmalloc.central_cache_free_bytes")   \
     X(kTransferCache, "tcmalloc.transfer_cache_free_bytes") \
     X(kThreadCaches, "tcmalloc.thread_cache_free_bytes")

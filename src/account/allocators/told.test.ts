@@ -69,8 +69,23 @@ const TOLD: ToldStatistics = {
   values: new Map([
     ['generic.current_allocated_bytes', 5 * MEBIBYTE],
     ['tcmalloc.pageheap_free_bytes', MEBIBYTE],
+    ['generic.heap_size', 9 * MEBIBYTE],
+    ['tcmalloc.pageheap_unmapped_bytes', 3 * MEBIBYTE],
+    ['generic.total_physical_bytes', 7.5 * MEBIBYTE],
   ]),
 };
+
+test('what tcmalloc has beyond its heap is metadata, as far as it is in memory', () => {
+  expect(bytesOf(inside('libtcmalloc.so.4', recordedAs('some'), TOLD))).toMatchObject({ metadata: 1.5 });
+  const large = new Map([...TOLD.values, ['generic.total_physical_bytes', 99 * MEBIBYTE] as const]);
+  const found = inside('libtcmalloc.so.4', recordedAs('some'), { ...TOLD, values: large });
+  expect(bytesOf(found)).toMatchObject({ metadata: 2 });
+  // One that does not tell it yet.
+  const older = new Map([...TOLD.values].filter(([name]) => name !== 'generic.total_physical_bytes'));
+  expect(bytesOf(inside('libtcmalloc.so.4', recordedAs('some'), { ...TOLD, values: older }))).toMatchObject({
+    metadata: 0,
+  });
+});
 
 test('slack is taken out of what an allocator says is in use; what else it counts was not recorded', () => {
   const found = inside('libtcmalloc.so.4', recordedAs('some'), TOLD);

@@ -106,18 +106,32 @@ function jemallocParts(values: ReadonlyMap<string, number>, { ranges }: Allocato
     part('pinned', 'free beside blocks in use', value('stats.active') - value('stats.allocated')),
   ]);
   // Its tables for all addresses are touched where there are blocks, and counted in whole.
-  const rest = residentOf(ranges) - sumOf(parts);
-  return [...parts, part('metadata', 'metadata', Math.min(rest, value('stats.metadata')))];
+  return withMetadata(ranges, parts, value('stats.metadata'));
 }
 
 function tcmallocParts(values: ReadonlyMap<string, number>, { ranges }: AllocatorMemory): AllocatorPart[] {
   const value = (name: string) => values.get(name) ?? 0;
   const central = value('tcmalloc.central_cache_free_bytes') + value('tcmalloc.transfer_cache_free_bytes');
-  return withLive(ranges, value('generic.current_allocated_bytes'), [
+  const parts = withLive(ranges, value('generic.current_allocated_bytes'), [
     part('cached', 'free in caches of threads', value('tcmalloc.thread_cache_free_bytes')),
     part('cached', 'free in common caches', central),
     part('retained', 'free pages that tcmalloc keeps', value('tcmalloc.pageheap_free_bytes')),
   ]);
+  // 2 MiB for each 2 GiB of addresses in which it has pages, so that it depends on where the heap lies.
+  const metadata =
+    value('generic.total_physical_bytes') -
+    (value('generic.heap_size') - value('tcmalloc.pageheap_unmapped_bytes'));
+  return withMetadata(ranges, parts, metadata);
+}
+
+/** Metadata need not have been written to either. */
+function withMetadata(
+  ranges: AllocatorMemory['ranges'],
+  parts: AllocatorPart[],
+  metadataBytes: number,
+): AllocatorPart[] {
+  const rest = residentOf(ranges) - sumOf(parts);
+  return [...parts, part('metadata', 'metadata', Math.min(rest, metadataBytes))];
 }
 
 /** Blocks need not have been written to: what is left in memory is theirs, and no more than they have. */
