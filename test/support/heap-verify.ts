@@ -3,12 +3,12 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect } from 'vitest';
+import { HANGS_AFTER_MS } from './limits.js';
 import { scratchFolder } from './offheap.js';
 import { ROOT, TARGET_BUILDS } from './paths.js';
 import { run } from './recorded.js';
 
 const SOURCES = join(ROOT, 'test', 'native', 'verify');
-const BUILD_LIMIT_MS = 120_000;
 
 /** A fault put into a header of the unwinder. */
 export interface Mutation {
@@ -24,7 +24,7 @@ export function buildVerify(mutation?: Mutation): string {
   const folder = join(TARGET_BUILDS, mutation === undefined ? 'verify' : `verify-${mutation.name}`);
   const headers = mutation === undefined ? '' : join(folder, 'headers');
   if (mutation !== undefined) writeMutant(mutation, join(headers, mutation.header));
-  const options = { stdio: ['ignore', 'ignore', 'inherit'] as const, timeout: BUILD_LIMIT_MS };
+  const options = { stdio: ['ignore', 'ignore', 'inherit'] as const, timeout: HANGS_AFTER_MS };
   const configure = ['-S', SOURCES, '-B', folder, `-DOFFHEAP_MUTANT=${headers}`];
   execFileSync('cmake', configure, { ...options, stdio: [...options.stdio] });
   const build = ['--build', folder, '--', `-j${availableParallelism()}`];
