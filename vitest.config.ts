@@ -8,8 +8,10 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     // Those run in the guest of test/other-kernel/boot.sh, which has no acceleration.
     exclude: [...configDefaults.exclude, ...(IN_GUEST ? [] : ['test/other-kernel/**'])],
-    testTimeout: IN_GUEST ? 600_000 : 120_000,
-    hookTimeout: 120_000,
+    // Above what the tests take for hanging (test/support/limits.ts): they can say more about it.
+    testTimeout: IN_GUEST ? 600_000 : 300_000,
+    hookTimeout: 300_000,
+    expect: { poll: { timeout: 240_000 } },
     // Most files wait for real processes most of the time; more of them at once would starve each other's targets.
     maxWorkers: 2,
     // Real processes on few and busy cores: what fails twice is broken.

@@ -77,20 +77,17 @@ large('chromium, all of its processes', async (context) => {
   const profile = mkdtempSync(join(tmpdir(), 'offheap-chromium-'));
   onTestFinished(() => rmSync(profile, { recursive: true, force: true, maxRetries: 5 }));
   const options = ['--headless', '--no-sandbox', '--disable-gpu', '--remote-debugging-port=0'];
-  const running = startOffheap(
-    [
-      'run',
-      '--quiet',
-      '--dir',
-      dir,
-      '--',
-      'chromium',
-      ...options,
-      `--user-data-dir=${profile}`,
-      'about:blank',
-    ],
-    { limitMs: 90_000 },
-  );
+  const running = startOffheap([
+    'run',
+    '--quiet',
+    '--dir',
+    dir,
+    '--',
+    'chromium',
+    ...options,
+    `--user-data-dir=${profile}`,
+    'about:blank',
+  ]);
   await running.complaint(/DevTools listening/);
   await sleep(2000);
   const accounts = accountAll(dir, {});

@@ -10,6 +10,7 @@ import type { AccountReport, Snapshot } from '../src/report/schema.js';
 import { checkSums } from './support/account.js';
 import { AccountedTarget } from './support/accounted.js';
 import { buildC, buildGo, buildJava, buildRust } from './support/build.js';
+import { HANGS_AFTER_MS } from './support/limits.js';
 import { DEBIAN_PYTHON, libraryPath, type Need, needs, pythonPath } from './support/needs.js';
 import { channelFolder, Holder, offheap } from './support/offheap.js';
 import { LIBUCP, ROOT, TARGET_SOURCES } from './support/paths.js';
@@ -36,7 +37,7 @@ const NUMPY_HOLDS =
 const redisSocket = (): string => join(tmpdir(), `offheap-redis-${process.pid}`);
 async function fillRedis(): Promise<void> {
   const client = () => spawnSync('redis-cli', ['-s', redisSocket(), 'debug', 'populate', '100000']);
-  const limit = performance.now() + 20_000;
+  const limit = performance.now() + HANGS_AFTER_MS;
   while (client().status !== 0 && performance.now() < limit) await sleep(50);
 }
 

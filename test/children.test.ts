@@ -109,14 +109,21 @@ describe('thousands of short lives', () => {
 
 test('a child that outlives the command runs on, and others can watch it', async () => {
   const dir = channelFolder();
-  const script = 'sleep 60 >/dev/null 2>&1 & exec sleep 0.5';
-  expect((await offheap(['run', '--quiet', '--dir', dir, '--', 'sh', '-c', script])).status).toBe(0);
-  const entries = JSON.parse((await offheap(['ps', '--json', '--dir', dir])).stdout) as ProcessEntry[];
-  const alive = entries.filter(({ state }) => state === 'running');
+  const script = 'sleep 600 >/dev/null 2>&1 & read line';
+  const running = startOffheap(['run', '--quiet', '--dir', dir, '--', 'sh', '-c', script]);
+  const living = async () => {
+    const entries = JSON.parse((await offheap(['ps', '--json', '--dir', dir])).stdout) as ProcessEntry[];
+    return entries.filter(({ state }) => state === 'running');
+  };
+  await expect
+    .poll(async () => (await living()).map(({ command }) => command.join(' ')))
+    .toContain('sleep 600');
+  expect((await running.end('\n')).status).toBe(0);
+  const alive = await living();
   onTestFinished(() => {
     for (const { pid } of alive) process.kill(pid, 'SIGKILL');
   });
-  expect(alive).toMatchObject([{ command: ['sleep', '60'], collectorPid: null }]);
+  expect(alive).toMatchObject([{ command: ['sleep', '600'], collectorPid: null }]);
   const snapshot = await snapshotOf(alive[0]!.pid, dir);
   expect(snapshot.process.state).toBe('running');
   expect(snapshot.completeness).toMatchObject({ mappingEventsLost: 0, unexplainedBytes: 0 });

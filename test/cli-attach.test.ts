@@ -174,7 +174,7 @@ describe.each(Object.keys(situations))('%s', (situation) => {
       'm',
     );
     const tables = startOffheap(['top', pid, '--interval', '100', '--dir', dir]);
-    await expect.poll(() => tables.stdout, { timeout: 15_000 }).toMatch(stack);
+    await expect.poll(() => tables.stdout).toMatch(stack);
     tables.kill('SIGTERM');
     await tables.ended;
     const tmux = await Tmux.start(
@@ -201,9 +201,7 @@ class Tmux {
   }
 
   shows(pattern: RegExp): Promise<void> {
-    return expect
-      .poll(() => this.#run('capture-pane', '-p'), { timeout: 15_000, interval: 100 })
-      .toMatch(pattern);
+    return expect.poll(() => this.#run('capture-pane', '-p'), { interval: 100 }).toMatch(pattern);
   }
 
   async #run(...args: string[]): Promise<string> {

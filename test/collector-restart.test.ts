@@ -174,11 +174,11 @@ test('a checkpoint that is gone: what is mapped is still told, by the names of n
   const holder = await Holder.alone({ ...preloaded(dir), OFFHEAP_RING_EVENTS: '256' });
   const collector = await collect(holder, dir);
   await holder.map(3 * MIB);
-  // Slowly, so that the collector reads it all and the target has nothing to keep by itself.
+  // Asked in between, the collector reads it all, and the target has nothing to keep by itself.
   const checkpoints = () => readdirSync(dir).filter((name) => name.endsWith('.ledger'));
   while (checkpoints().length === 0) {
     await holder.tell('keep 30');
-    await sleep(60);
+    await snapshotOf(holder.pid, dir);
   }
   await kill(collector);
   for (const name of checkpoints()) rmSync(join(dir, name));

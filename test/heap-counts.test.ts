@@ -6,8 +6,6 @@ import { PROGRAMS } from './support/heap-programs.js';
 import { recordHeap } from './support/heap-recorded.js';
 import { channelFolder, offheap, readSnapshot, scratchFolder } from './support/offheap.js';
 
-const PROGRAM_LIMIT_MS = 100_000;
-
 // The counting shim stands behind ours, which takes it for the allocator: both see the same calls, from the loader's
 // first to the last one before exit_group, of a program that is never twice the same too.
 
@@ -21,7 +19,6 @@ test.for(programs)(
     const options = ['--heap', 'exact', '--quiet', '--dir', channelFolder(), '--snapshot', file];
     const ended = await offheap(['run', ...options, '--', ...program.command()], {
       env: { ...program.env, LD_PRELOAD: buildCountingShim(), OFFHEAP_COUNTS: counts },
-      limitMs: PROGRAM_LIMIT_MS,
     });
     expect(ended.stderr).toBe('');
     expect(ended.status).toBe(0);

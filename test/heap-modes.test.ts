@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { CodeMap, stackNumber } from '../src/session/code-map.js';
 import { Symbolizer } from '../src/symbolize/symbols.js';
 import { HeapChannel } from '../src/wire/heap.js';
@@ -7,7 +7,6 @@ import { buildC } from './support/build.js';
 import { Recorder } from './support/recorded.js';
 import { Running } from './support/running.js';
 
-const APPEARS_WITHIN_MS = 20_000;
 const BLOCKS = 1000;
 const BLOCK_BYTES = 4000;
 const MEAN_BYTES = 4096;
@@ -36,7 +35,7 @@ class Phases {
     const env = { ...recorder.environment(), OFFHEAP_HEAP: mode };
     const running = new Running(buildC('heap_phases'), [], { env });
     await running.line(/^READY$/);
-    await vi.waitUntil(() => recorder.of(running.pid).length > 0, { timeout: APPEARS_WITHIN_MS });
+    await expect.poll(() => recorder.of(running.pid).length, { interval: 5 }).toBeGreaterThan(0);
     return new Phases(running, recorder);
   }
 

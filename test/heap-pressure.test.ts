@@ -1,12 +1,13 @@
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { channelFiles } from '../src/drain/directory.js';
 import { Channel } from '../src/wire/channel.js';
 import { HeapChannel } from '../src/wire/heap.js';
-import { buildC } from './support/build.js';
+import { buildC, buildSharedC } from './support/build.js';
 import { recordHeap } from './support/heap-recorded.js';
 import { channelFolder, offheap, preloaded, readSnapshot, scratchFolder } from './support/offheap.js';
 import { Recorder, run } from './support/recorded.js';
+import { Running } from './support/running.js';
 
 const EVENTS = 4_000_000;
 /** A pool that is full within milliseconds. */
@@ -25,14 +26,15 @@ test('a pool that is always full: threads wait, and no event is lost', async () 
 
 test('a collector whose JavaScript is busy for seconds reads on', async () => {
   using recorder = new Recorder();
-  const ended = run(buildC('heap_flood'), [String(5 * EVENTS)], {
-    env: { ...recorder.environment(), ...SMALL_POOL, OFFHEAP_HEAP: 'off' },
+  const gated = recorder.environment({ preload: [buildSharedC('libgate')] });
+  const running = new Running(buildC('heap_flood'), [String(5 * EVENTS)], {
+    env: { ...gated, ...SMALL_POOL, OFFHEAP_HEAP: 'exact' },
   });
-  await vi.waitUntil(() => recorder.processes.length > 0, { timeout: 20_000, interval: 1 });
-  const heap = new HeapChannel(recorder.processes[0]!.recording.drain.channel.path);
+  await running.line(/^WAITING$/);
+  recorder.poll();
+  const heap = new HeapChannel(recorder.of(running.pid)[0]!.recording.drain.channel.path);
   heap.start();
-  // From now on: until a collector reads, the target never waits.
-  heap.setMode('exact');
+  const ended = running.end('\n');
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_MS);
   expect((await ended).status).toBe(0);
   recorder.finish();
@@ -40,7 +42,7 @@ test('a collector whose JavaScript is busy for seconds reads on', async () => {
   const totals = heap.totals();
   expect(totals).toMatchObject({ mode: 'exact', lost: 0, damaged: 0 });
   expect(totals.waits).toBeGreaterThan(0);
-  expect(totals.events).toBeGreaterThan(EVENTS);
+  expect(totals.events).toBeGreaterThan(4 * EVENTS);
   heap.close();
 });
 

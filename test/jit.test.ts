@@ -1,7 +1,7 @@
 // The names of code that an engine makes while it runs, in the stacks of real engines.
 import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { Snapshot, SnapshotFrame } from '../src/report/schema.js';
 import { attach } from '../src/session/attach.js';
 import type { Session } from '../src/session/session.js';
@@ -274,10 +274,7 @@ test('code that hides its caller ends the stack, which is counted', async () => 
   expect(frame.function).toBe('lost');
   expect(stack.at(-1)).toBe(frame);
   // Counts are read every now and then.
-  await vi.waitFor(
-    () => expect(truncated().snapshot.completeness.truncatedStacks).toBeGreaterThan(0),
-    10_000,
-  );
+  await expect.poll(() => truncated().snapshot.completeness.truncatedStacks).toBeGreaterThan(0);
 });
 
 test('each process has a perf map of its own', async () => {

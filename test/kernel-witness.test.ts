@@ -109,9 +109,7 @@ test('mappings that the shim can’t see are counted, those that are gone again 
   await running.line(/^READY$/);
   const told =
     /^the kernel counted 200 mappings that nobody was seen to make; most likely .* of its own in libinline\.so/;
-  await expect
-    .poll(() => session.snapshot().completeness.gaps, { timeout: 10_000 })
-    .toContainEqual(expect.stringMatching(told));
+  await expect.poll(() => session.snapshot().completeness.gaps).toContainEqual(expect.stringMatching(told));
   const { counted, recorded } = session.snapshot().completeness.kernelMappings!;
   expect(counted - recorded).toBe(200);
 });

@@ -1,7 +1,7 @@
 // A target in a pid namespace of its own, as in a container, and the collector outside.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { expect, type TestContext, test, vi } from 'vitest';
+import { expect, type TestContext, test } from 'vitest';
 import type { Snapshot } from '../src/report/schema.js';
 import type { ProcessEntry } from '../src/session/index.js';
 import { buildC } from './support/build.js';
@@ -91,10 +91,7 @@ test('is followed where the command that was started makes the namespace', async
   await holder.map(MAPPED_BYTES);
   // Once it is gone nobody can tell whose child it was.
   const collectors = async () => (await listed(dir)).map(({ collectorPid }) => collectorPid);
-  await vi.waitFor(
-    async () => expect(await collectors()).toEqual([expect.any(Number), expect.any(Number)]),
-    10_000,
-  );
+  await expect.poll(collectors).toEqual([expect.any(Number), expect.any(Number)]);
   const { stderr } = await holder.leave();
   expect(stderr).toMatch(/^child \d+ \S*holder: exited; \d\.\d+ MB, most by holder$/m);
 });

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { insidePython, readPythonArenas } from '../src/account/allocators/python.js';
 import type { AccountNode } from '../src/account/tree.js';
+import { processStatus } from '../src/drain/process-identity.js';
 import { AccountedTarget } from './support/accounted.js';
 import { needs, pythonPath } from './support/needs.js';
 import { scratchFolder } from './support/offheap.js';
@@ -51,7 +52,8 @@ test.for(INTERPRETERS)(
     const python = name === 'python3' ? pythonPath() : name;
     await using target = await AccountedTarget.start([python, `${TARGET_SOURCES}/python_arenas.py`, file]);
     while (!existsSync(file) && target.running) await sleep(5);
-    await sleep(50);
+    // It stands still.
+    while (processStatus(target.pid)?.state !== 'S' && target.running) await sleep(5);
     const own = ownCount(readFileSync(file, 'utf8'));
     const account = (await target.accountPaused())!;
     const arenas = account

@@ -3,31 +3,42 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { processStatus } from '../src/drain/process-identity.js';
+import type { ProcessEntry } from '../src/session/processes.js';
 import { buildC } from './support/build.js';
-import { channelFolder, Holder, preloaded, scratchFolder, startOffheap } from './support/offheap.js';
+import { channelFolder, Holder, offheap, preloaded, scratchFolder, startOffheap } from './support/offheap.js';
 
 const MIB = 1 << 20;
 const NAME = /^offheap-(\d+)-\d{8}T\d{6}\.\d{3}Z\.svg$/;
 
 /** Ids of the processes whose flame graphs lie in a folder, once there are so many. */
 async function graphs(folder: string, count: number): Promise<number[]> {
-  await expect.poll(() => readdirSync(folder), { timeout: 20_000 }).toHaveLength(count);
+  await expect.poll(() => readdirSync(folder)).toHaveLength(count);
   return readdirSync(folder)
     .map((name) => Number(NAME.exec(name)?.[1]))
     .sort((a, b) => a - b);
+}
+
+/** How many processes run that somebody collects. */
+async function collected(dir: string): Promise<number> {
+  const { stdout } = await offheap(['ps', '--json', '--dir', dir]);
+  return (JSON.parse(stdout) as ProcessEntry[]).filter(
+    ({ state, collectorPid }) => state === 'running' && collectorPid !== null,
+  ).length;
 }
 
 const complete = /hold_block[\s\S]*<\/svg>\s*$/;
 
 test('SIGUSR2 to the collector: one of each process that runs, children too', async () => {
   const folder = scratchFolder();
-  const script = 'sleep 60 & pid=$!; "$0"; kill $pid';
-  const running = startOffheap(
-    ['run', '--quiet', '--dir', channelFolder(), '--', 'sh', '-c', script, buildC('holder')],
-    { env: { OFFHEAP_FLAMEGRAPH_DIR: folder } },
-  );
+  const dir = channelFolder();
+  const script = 'sleep 600 & pid=$!; "$0"; kill $pid';
+  const running = startOffheap(['run', '--quiet', '--dir', dir, '--', 'sh', '-c', script, buildC('holder')], {
+    env: { OFFHEAP_FLAMEGRAPH_DIR: folder },
+  });
   const holder = await Holder.of(running);
   await holder.map(MIB);
+  // Which of the two children comes first is chance.
+  await expect.poll(() => collected(dir)).toBe(3);
   running.kill('SIGUSR2');
   const pids = await graphs(folder, 3);
   expect(pids).toContain(holder.pid);

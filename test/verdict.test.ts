@@ -5,20 +5,20 @@ import type { SnapshotVerdict } from '../src/report/schema.js';
 import type { Session } from '../src/session/session.js';
 import { AccountedTarget } from './support/accounted.js';
 import { buildC } from './support/build.js';
+import { HANGS_AFTER_MS } from './support/limits.js';
 import { libraryPath, needs } from './support/needs.js';
 import { LIBUCP } from './support/paths.js';
 
 const MODES = ['off', 'sampled', 'exact'] as const;
 /** Many accounts in little time. */
 const OFTEN = { intervalMs: 100, accountTimeShare: 0.5 };
-const LIMIT_MS = 40_000;
 
 /** The first verdict that is one, and is what a test waits for. */
 async function verdictOf(
   session: Session,
   isFinal: (verdict: SnapshotVerdict) => boolean = () => true,
 ): Promise<SnapshotVerdict> {
-  const end = performance.now() + LIMIT_MS;
+  const end = performance.now() + HANGS_AFTER_MS;
   for (;;) {
     const { verdict } = session.snapshot();
     if (verdict.verdict !== 'unknown' && isFinal(verdict)) return verdict;

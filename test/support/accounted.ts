@@ -9,8 +9,7 @@ import { type AttachOptions, attach } from '../../src/session/attach.js';
 import type { Session } from '../../src/session/session.js';
 import { shimPath } from '../../src/session/shim.js';
 import { OffheapError } from '../../src/wire/error.js';
-
-const APPEARS_WITHIN_MS = 20_000;
+import { HANGS_AFTER_MS } from './limits.js';
 
 /** A command under the shim and a session that watches it. Both end with the test. */
 export class AccountedTarget implements AsyncDisposable {
@@ -44,7 +43,7 @@ export class AccountedTarget implements AsyncDisposable {
     // At once: who listens later misses the first lines.
     const lines = on(createInterface({ input: child.stdout! }), 'line', { close: ['close'] });
     const closed = once(child, 'close');
-    const limit = performance.now() + APPEARS_WITHIN_MS;
+    const limit = performance.now() + HANGS_AFTER_MS;
     for (;;) {
       try {
         const session = await attach(child.pid!, { dir: directory, ...options });

@@ -139,6 +139,8 @@ export async function recordHeap(
       env: {
         ...recorder.environment({ preload: behind, before }),
         OFFHEAP_HEAP: heap,
+        // What it records before we have found its channel is waited for.
+        OFFHEAP_COLLECTOR: String(process.pid),
         ...(sampleBytes === undefined ? {} : { OFFHEAP_SAMPLE_BYTES: String(sampleBytes) }),
         ...(counting ? { OFFHEAP_COUNTS: countsFolder } : {}),
         ...env,

@@ -4,10 +4,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { readMaps } from '../../src/account/maps.js';
 import { processStatus } from '../../src/drain/process-identity.js';
+import { HANGS_AFTER_MS } from './limits.js';
 import { Recorder } from './recorded.js';
 import type { RecordedProcess } from './recorded-process.js';
-
-const APPEARS_WITHIN_MS = 20_000;
 
 /** A target under the shim that can be stopped at any moment, and that ends with the test. */
 export class PausableTarget implements AsyncDisposable {
@@ -115,7 +114,7 @@ export class PausableTarget implements AsyncDisposable {
   }
 
   async #until(reached: () => boolean): Promise<void> {
-    const limit = performance.now() + APPEARS_WITHIN_MS;
+    const limit = performance.now() + HANGS_AFTER_MS;
     while (!reached()) {
       if (!this.running && !reached()) throw new Error(`the target ended early\n${this.#output}`);
       if (performance.now() > limit) throw new Error(`the target did not get ready\n${this.#output}`);

@@ -7,11 +7,11 @@ import { shimPath } from '../../src/session/shim.js';
 import { Symbolizer } from '../../src/symbolize/symbols.js';
 import { Channel } from '../../src/wire/channel.js';
 import { OffheapError } from '../../src/wire/error.js';
+import { HANGS_AFTER_MS } from './limits.js';
 import { RecordedProcess } from './recorded-process.js';
 
 /** Targets start and end within milliseconds; a ring holds far more than they record in this time. */
 const POLL_MS = 5;
-const RUN_LIMIT_MS = 60_000;
 
 /** Reads all channels that appear in a private folder of its own, while the targets run. */
 export class Recorder {
@@ -118,7 +118,7 @@ export async function run(command: string, args: string[] = [], options: RunOpti
   const child = spawn(command, args, {
     stdio: 'pipe',
     env: { ...process.env, ...options.env },
-    timeout: RUN_LIMIT_MS,
+    timeout: HANGS_AFTER_MS,
     killSignal: 'SIGKILL',
   });
   const stdout: Buffer[] = [];

@@ -2,8 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { onTestFinished } from 'vitest';
-
-const LINE_LIMIT_MS = 60_000;
+import { HANGS_AFTER_MS } from './limits.js';
 
 export interface Ended {
   status: number | null;
@@ -30,7 +29,7 @@ export class Running {
   constructor(
     command: string,
     args: readonly string[] = [],
-    { env = {}, cwd, limitMs = LINE_LIMIT_MS }: StartOptions = {},
+    { env = {}, cwd, limitMs = HANGS_AFTER_MS }: StartOptions = {},
   ) {
     this.#child = spawn(command, args, {
       stdio: 'pipe',

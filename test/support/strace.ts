@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { HANGS_AFTER_MS } from './limits.js';
 import { parseStrace, START_MARKER, type TracedImage } from './strace-parse.js';
 
 /** The memory system calls that offheap accounts for. */
@@ -45,7 +46,7 @@ export async function straceRun(
   args: string[],
   options: StraceOptions = {},
 ): Promise<StraceRun> {
-  const { env = {}, marker = START_MARKER, cwd, input = '', timeoutMs = 90_000 } = options;
+  const { env = {}, marker = START_MARKER, cwd, input = '', timeoutMs = HANGS_AFTER_MS } = options;
   const folder = mkdtempSync(join(tmpdir(), 'offheap-strace-'));
   const log = join(folder, 'log');
   // --seccomp-bpf stops the command at the listed calls only; without it a JVM takes minutes.

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -110,13 +110,17 @@ describe('the worker', () => {
     needs(context, 'libbacktrace');
     const path = library();
     const code = new ElfFile(new BoundedFile(path)).section('.text')!;
-    const addresses = Array.from({ length: 16_000 }, (_, index) => code.address + (index % code.bytes));
-    const reader = new LineReader();
+    // The first never answers, however late it is killed.
+    const slow = join(folder, 'slow.sh');
+    const second = `[ -e ${slow}.started ] && exec ${workerPath()}`;
+    writeFileSync(slow, `#!/bin/sh\n${second}\n: >${slow}.started\nexec /bin/sleep 600\n`, { mode: 0o700 });
+    const reader = new LineReader({ worker: slow });
     onTestFinished(() => reader.close());
-    const asked = look(reader, path, addresses);
+    const asked = look(reader, path, [code.address]);
+    await expect.poll(() => existsSync(`${slow}.started`), { interval: 5 }).toBe(true);
     process.kill(reader.workerPid!, 'SIGKILL');
     expect(await asked).toBe('LINES_CRASHED');
-    expect(await look(reader, path, addresses)).toBe('answered');
+    expect(await look(reader, path, [code.address])).toBe('answered');
   });
 
   it('that has grown is ended once it has answered', async (context) => {
