@@ -69,22 +69,6 @@ bool has_recurring(ThreadState* state) {
     return true;
 }
 
-// Into one of the recurring stacks, where it fits in.
-bool capture_recurring(ThreadState* state, const unwind::Registers& registers,
-                       const unwind::CaptureStart& start) {
-    constexpr uint32_t kLeafFrames = 4;
-    if (state->last->count() + kLeafFrames > unwind::RecurringStacks::kMostFrames) return false;
-    unwind::RememberedStack& stack = state->recurring->place_for(start);
-    stack.capture_after(*state->last, registers, state->window);
-    if (stack.stop() == unwind::Stop::capacity) {
-        stack.forget();
-        if (state->last == &stack) state->last = &state->stack;
-        return false;
-    }
-    state->last = &stack;
-    return true;
-}
-
 void capture_with_room(ThreadState* state, const unwind::Registers& registers) {
     do {
         state->stack.capture_after(*state->last, registers, state->window);
@@ -155,19 +139,29 @@ void end_capture(ThreadState* state) {
 
 // The stack is `*state->last` then.
 void capture(ThreadState* state, const unwind::Registers& registers, uint64_t caller) {
-    if (caller != 0 && has_recurring(state)) {
-        const unwind::CaptureStart start = start_of(registers, caller);
-        // Where nothing is verified, known_stack() has looked already.
-        if (__builtin_expect(process.configuration.verify_every != 0, 0)) {
-            unwind::RememberedStack* const found = state->recurring->find(start, state->window);
-            if (found != nullptr) {
-                state->last = found;
-                return;
-            }
+    // Where nothing is verified, known_stack() has looked already.
+    const bool is_verified = process.configuration.verify_every != 0;
+    if (__builtin_expect(is_verified, 0) && caller != 0 && state->recurring != nullptr) {
+        unwind::RememberedStack* const found =
+            state->recurring->find(start_of(registers, caller), state->window);
+        if (found != nullptr) {
+            state->last = found;
+            return;
         }
-        if (capture_recurring(state, registers, start)) return;
+    }
+    // A system call may well come from where the last one did.
+    if (caller == 0 && state->last == &state->stack) {
+        state->stack.capture(registers, state->window);
+        if (state->stack.stop() != unwind::Stop::capacity || !make_room(state)) return;
     }
     capture_with_room(state, registers);
+}
+
+// Keeps what was captured, if it recurs.
+void keep_recurring(ThreadState* state, const unwind::Registers& registers, uint64_t caller) {
+    if (state->last != &state->stack || !has_recurring(state)) return;
+    unwind::RememberedStack* const kept = state->recurring->keep(start_of(registers, caller), state->stack);
+    if (kept != nullptr) state->last = kept;
 }
 
 }  // namespace
@@ -201,6 +195,7 @@ CallStack stack_of(ThreadState* state, const unwind::Registers& registers, uint6
         told(record::intern_stack(process.channel, &nodes, frames, generation), captured.stop());
     captured.set_labelled(nodes.known);
     stack.repeated = captured.unchanged() == captured.count();
+    if (caller != 0 && !stack.repeated) keep_recurring(state, registers, caller);
     if (python::is_present()) stack.node = with_python_frames(state, stack.node, generation);
     if (__builtin_expect(!is_undisturbed(state, turn), 0)) {
         // A handler on an alternate stack above took this capture for one that is over, and its memory.

@@ -42,8 +42,7 @@ void RememberedStack::capture(const Registers& registers, StackWindow& window) {
 
 void RememberedStack::capture_after(const RememberedStack& last, const Registers& registers,
                                     StackWindow& window) {
-    if (&last == this) return capture(registers, window);
-    reusable_ = 0;
+    if (&last != this) reusable_ = 0;
     walk(last, registers, window, rule_cache.stacks_epoch());
 }
 

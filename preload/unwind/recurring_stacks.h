@@ -25,31 +25,39 @@ class RecurringStacks {
     // What a capture from this start would give, null where that is not known without one.
     __attribute__((always_inline)) RememberedStack* find(const CaptureStart& start,
                                                          const StackWindow& window) {
-        Set& set = sets_[set_of(start)];
+        const uint64_t hash = hash_of(start);
+        Set& set = sets_[set_of(hash)];
         for (uint32_t way = 0; way < kWays; ++way) {
-            RememberedStack* const stack = set.stacks[way];
-            if (stack != nullptr && stack->repeats(start.frame, start.rsp, start.rbp, window)) {
-                set.latest = way;
+            if (set.starts[way] != start_of(hash) || set.places[way] == 0) continue;
+            RememberedStack* const stack = &places_[set.places[way] - 1].stack;
+            if (stack->repeats(start.frame, start.rsp, start.rbp, window)) {
+                set.latest = static_cast<uint16_t>(way);
                 return stack;
             }
         }
         return nullptr;
     }
 
-    // Where to capture a stack of this start.
-    RememberedStack& place_for(const CaptureStart& start);
+    // Keeps a captured stack, if the thread was in it of late: most never come again, and to copy one takes
+    // as long as to walk it. Null where it isn't kept.
+    RememberedStack* keep(const CaptureStart& start, const RememberedStack& captured);
 
     void forget();
 
   private:
-    // Two stacks may take turns in one place of the program.
-    static constexpr uint32_t kWays = 2;
+    // Some stacks may take turns in one place of the program.
+    static constexpr uint32_t kWays = 4;
     static constexpr uint32_t kSetBits = 6;
     static constexpr uint32_t kStacks = kWays << kSetBits;
+    static constexpr uint32_t kSeen = 8;
 
-    struct Set {
-        RememberedStack* stacks[kWays];
-        uint64_t latest;
+    // A cache line: that a stack is none of these shows without a look at them.
+    struct alignas(64) Set {
+        uint16_t places[kWays];  // of `places_`, plus one; 0: none
+        uint16_t latest;         // the way that was found or taken last
+        uint16_t next_seen;
+        uint32_t starts[kWays];
+        uint32_t seen[kSeen];  // labels of stacks that were captured of late and not kept
     };
 
     struct Place {
@@ -57,10 +65,14 @@ class RecurringStacks {
         alignas(8) char memory[RememberedStack::bytes_for(kMostFrames)];
     };
 
-    static uint32_t set_of(const CaptureStart& start) {
-        return static_cast<uint32_t>((start.caller ^ start.rsp << 7) * 0x9e3779b97f4a7c15ULL >>
-                                     (64 - kSetBits));
+    static uint64_t hash_of(const CaptureStart& start) {
+        return (start.caller ^ start.rsp << 7) * 0x9e3779b97f4a7c15ULL;
     }
+    static uint64_t set_of(uint64_t hash) { return hash >> (64 - kSetBits); }
+    static uint32_t start_of(uint64_t hash) { return static_cast<uint32_t>(hash >> (32 - kSetBits)); }
+
+    static bool was_seen(Set& set, uint32_t label);
+    RememberedStack& place_in(Set& set, uint64_t hash);
 
     Set sets_[1u << kSetBits];
     uint64_t used_;  // of `places_`, in their order: few stacks take little memory

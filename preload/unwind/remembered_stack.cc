@@ -26,6 +26,24 @@ bool RememberedStack::take_over(const RememberedStack& last, uint32_t count, con
     return true;
 }
 
+bool RememberedStack::copy(const RememberedStack& other) {
+    ++turn_;
+    count_ = 0;
+    reusable_ = 0;
+    labelled_ = 0;
+    if (!other.can_stand() || !take_over(other, other.reusable_, frames_ + capacity_)) return false;
+    reusable_ = other.reusable_;
+    count_ = reusable_;
+    unchanged_ = count_;
+    labelled_ = other.labelled_;
+    stop_ = other.stop_;
+    is_thread_root_ = other.is_thread_root_;
+    epoch_ = other.epoch_;
+    words_from_ = other.words_from_;
+    words_to_ = other.words_to_;
+    return true;
+}
+
 RememberedStack::Verdict RememberedStack::verify(const Registers& registers, StackWindow window) {
     // Behind the frames is room that only a capture uses. One frame more, so that a walk that goes on where
     // this stack ended is seen to.

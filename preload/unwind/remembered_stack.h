@@ -58,9 +58,17 @@ class RememberedStack {
     // memory and capture again.
     void capture(const Registers& registers, StackWindow& window);
 
-    // The same, reusing the frames of another stack of the thread, which is left as it is. Where there is too
-    // little room, what is remembered is of no use.
+    // The same where the thread is hardly where it was, reusing the frames of `last`: this stack, or another
+    // one of the thread, which is left as it is. Where there is too little room then, what is remembered is
+    // of no use.
     void capture_after(const RememberedStack& last, const Registers& registers, StackWindow& window);
+
+    // Becomes what another stack is, with its labels. False where there is too little room: nothing is
+    // remembered then.
+    bool copy(const RememberedStack& other);
+
+    // Whether stands() can be true of it at all.
+    bool can_stand() const { return count_ > 0 && reusable_ == count_; }
 
     // Whether a whole walk from the same registers finds the frames of the last capture.
     enum class Verdict : uint8_t { equal, different, no_room };

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <memory>
 #include <random>
 #include <vector>
 
@@ -180,9 +181,8 @@ constexpr uint32_t kCapacity = 4096;
 // frame and its callers'.
 class Recurring {
   public:
-    explicit Recurring(uint32_t capacity)
-        : memory_(RememberedStack::bytes_for(capacity)), recurring_memory_(sizeof(RecurringStacks) / 8) {
-        large_.place(memory_.data(), capacity);
+    explicit Recurring(uint32_t capacity) : memory_(RememberedStack::bytes_for(capacity)) {
+        stack_.place(memory_.data(), capacity);
     }
 
     // Whether the frames are those of a whole walk, leaf first, and the labels theirs.
@@ -190,7 +190,7 @@ class Recurring {
                                    uint32_t count) {
         const CaptureStart start{exact_frame(registers.rip), registers.rsp, registers.rbp,
                                  count > 1 ? whole[1] : 1};
-        RememberedStack* const known = recurring_->find(start, window);
+        const RememberedStack* const known = recurring_->find(start, window);
         if (known != nullptr) {
             ++found;
             last_ = known;
@@ -214,19 +214,13 @@ class Recurring {
 
   private:
     void capture(const CaptureStart& start, const Registers& registers, StackWindow& window) {
-        RememberedStack& stack = recurring_->place_for(start);
-        stack.capture_after(*last_, registers, window);
-        if (stack.stop() != Stop::capacity) {
-            last_ = &stack;
-        } else {
-            stack.forget();
-            if (last_ == &stack) last_ = &large_;
-            large_.capture_after(*last_, registers, window);
-            last_ = &large_;
-        }
-        for (uint32_t i = last_->labelled(); i < last_->count(); ++i)
-            last_->labels()[RememberedStack::kLabelStride * i] = label(i);
-        last_->set_labelled(last_->count());
+        stack_.capture_after(*last_, registers, window);
+        last_ = &stack_;
+        for (uint32_t i = stack_.labelled(); i < stack_.count(); ++i)
+            stack_.labels()[RememberedStack::kLabelStride * i] = label(i);
+        stack_.set_labelled(stack_.count());
+        const RememberedStack* const kept = recurring_->keep(start, stack_);
+        if (kept != nullptr) last_ = kept;
     }
 
     uint32_t label(uint64_t index) const {
@@ -236,10 +230,9 @@ class Recurring {
     }
 
     std::vector<char> memory_;
-    std::vector<uint64_t> recurring_memory_;
-    RecurringStacks* recurring_ = reinterpret_cast<RecurringStacks*>(recurring_memory_.data());
-    RememberedStack large_{};
-    RememberedStack* last_ = &large_;
+    std::unique_ptr<RecurringStacks> recurring_ = std::make_unique<RecurringStacks>();
+    RememberedStack stack_{};
+    const RememberedStack* last_ = &stack_;
 };
 
 // Captures in all ways, each with a memory of its own.
@@ -557,7 +550,9 @@ TEST(RecurringStacks, are_not_those_with_another_frame_pointer) {
         Registers registers = stack.registers();
         registers.rbp = rbp;
         stack.frames.pop_back();
-        return compared.equal(registers);
+        // The second time it is kept.
+        const auto equals = compared.equal(registers);
+        return equals ? compared.equal(registers) : equals;
     };
     EXPECT_TRUE(equal_from(3, base));
     EXPECT_TRUE(equal_from(4, base));
@@ -566,6 +561,36 @@ TEST(RecurringStacks, are_not_those_with_another_frame_pointer) {
     stack.frames.pop_back();
     MadeStack::word(base + 8) = return_address(kBased, 9);
     EXPECT_TRUE(equal_from(4, base));
+}
+
+TEST(RecurringStacks, are_kept_when_they_come_again) {
+    MadeStack stack;
+    for (uint64_t i = 0; i < 30; ++i) stack.push(static_cast<Kind>(i % kKinds), i, 1);
+    Compared compared;
+    for (const uint64_t found : {0, 0, 1, 2}) {
+        EXPECT_TRUE(compared.equal(stack.registers()));
+        EXPECT_EQ(compared.recurring.found, found);
+    }
+}
+
+TEST(RecurringStacks, are_not_lost_to_those_that_never_come_again) {
+    MadeStack stack;
+    for (uint64_t i = 0; i < 10; ++i) stack.push(static_cast<Kind>(i % kKinds), i, 1);
+    Compared compared;
+    for (uint32_t time = 0; time < 3; ++time) EXPECT_TRUE(compared.equal(stack.registers()));
+    EXPECT_EQ(compared.recurring.found, 1u);
+    // From the same place at the same depth.
+    const Frame& changing = stack.frames[4];
+    uint64_t& caller = MadeStack::word(changing.rsp - 8);
+    const uint64_t recurring_caller = caller;
+    for (uint64_t variant = 5; variant < 30; ++variant) {
+        caller = return_address(changing.kind, variant);
+        EXPECT_TRUE(compared.equal(stack.registers()));
+    }
+    EXPECT_EQ(compared.recurring.found, 1u);
+    caller = recurring_caller;
+    EXPECT_TRUE(compared.equal(stack.registers()));
+    EXPECT_EQ(compared.recurring.found, 2u);
 }
 
 // ---- random calls, returns and damage ----

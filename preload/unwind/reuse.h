@@ -45,9 +45,10 @@ class Reuse {
         const RememberedFrame* callers = met < checked_ ? met : checked_;
         if (__builtin_expect(frames_->rsp <= memory.high(), 1)) {
             // Stack pointers rise toward the root, so all that is read lies below the window's end.
-#pragma GCC unroll 4
+            const RememberedFrame* const fourth = frames_ + 4;
+            while (callers >= fourth && are_as_they_were(callers)) callers -= 4;
             for (; callers > frames_; --callers) {
-                if (load(callers[-1].rsp - 8) != callers[-1].frame) break;
+                if (!is_as_it_was(callers[-1])) break;
             }
         } else {
             for (; callers > frames_; --callers) {
@@ -74,6 +75,14 @@ class Reuse {
     }
 
   private:
+    static bool is_as_it_was(const RememberedFrame& caller) { return load(caller.rsp - 8) == caller.frame; }
+
+    // The four callers, one after the other: what lies behind the first change may be in memory that is gone.
+    static bool are_as_they_were(const RememberedFrame* frame) {
+        return is_as_it_was(frame[-1]) && is_as_it_was(frame[-2]) && is_as_it_was(frame[-3]) &&
+               is_as_it_was(frame[-4]);
+    }
+
     // Makes the caller of the frame whose step read the word the youngest.
     void resume_behind(uint64_t word) {
         while (youngest_ > frames_ && youngest_[-1].mark >> 1 > word) --youngest_;
