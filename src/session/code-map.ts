@@ -74,10 +74,9 @@ export class CodeMap {
         module: module?.name ?? '[unknown]',
         path: module?.path ?? null,
         isProgram: module?.isProgram ?? false,
+        // The functions that matter are C's: names of other languages needn't be read for it.
         functionName: () =>
-          module === null
-            ? null
-            : (this.#symbolizer.function(module, frame.address, frame.exact)?.name ?? null),
+          module === null ? null : this.#symbolizer.rawName(module, frame.address, frame.exact),
       };
     }
   }
