@@ -1,13 +1,11 @@
 import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { OffheapError } from '../wire/error.js';
+import { packageRoot } from '../wire/package-root.js';
 
 /** Where the shim is, or would be once it is built: for LD_PRELOAD. */
 export function shimPath(): string {
-  // From src/session and from dist/session alike.
-  const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
-  return process.env.OFFHEAP_SHIM || join(root, 'build', 'preload', 'liboffheap.so');
+  return process.env.OFFHEAP_SHIM || join(packageRoot, 'build', 'preload', 'liboffheap.so');
 }
 
 /** @throws OffheapError `SHIM_MISSING` */

@@ -1,5 +1,3 @@
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import bindings from 'bindings';
 import { OffheapError } from './error.js';
 import type {
@@ -14,6 +12,7 @@ import type {
   HeapTotals,
 } from './heap.js';
 import { checkLayout, type Layout } from './layout.js';
+import { packageRoot } from './package-root.js';
 
 /** What one call of `drain` copied. */
 export interface Drained {
@@ -191,10 +190,8 @@ interface Addon extends SymbolTableFunctions {
 }
 
 function load(): Addon {
-  // From src/wire and from dist/wire alike.
-  const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
   try {
-    return bindings({ bindings: 'offheap', module_root: root }) as Addon;
+    return bindings({ bindings: 'offheap', module_root: packageRoot }) as Addon;
   } catch (error) {
     const reason = error instanceof Error ? error.message.split('\n', 1)[0] : String(error);
     throw new OffheapError(

@@ -1,11 +1,9 @@
 import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { packageRoot } from '../../wire/package-root.js';
 
 /** The program that reads debug information; null where it could not be built. */
 export function workerPath(): string | null {
-  // From src/symbolize/lines and from dist/symbolize/lines alike.
-  const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
-  const path = join(root, 'build', 'lines', 'offheap-lines');
+  const path = join(packageRoot, 'build', 'lines', 'offheap-lines');
   return existsSync(path) ? path : null;
 }
