@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { readOptional } from './optional-file.js';
 
 /** What /proc/PID/stat says of a process. */
 export interface ProcessStatus {
@@ -11,15 +12,8 @@ export interface ProcessStatus {
 
 /** Undefined where there is no such process. */
 export function processStatus(pid: number): ProcessStatus | undefined {
-  const path = `/proc/${pid}/stat`;
-  // Mostly it is asked of those that may be gone, and an exception costs more than asking twice.
-  if (!existsSync(path)) return undefined;
-  let text: string;
-  try {
-    text = readFileSync(path, 'latin1');
-  } catch {
-    return undefined;
-  }
+  const text = readOptional(`/proc/${pid}/stat`, (path) => readFileSync(path, 'latin1'));
+  if (text === undefined) return undefined;
   // The command's name, in brackets, may hold brackets and spaces: fields count from behind the last bracket.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   return { state: fields[0] ?? '?', threads: Number(fields[17]), startTicks: Number(fields[19]) };

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readOptional } from '../drain/optional-file.js';
 import { MappingLedger } from '../ledger/mapping-ledger.js';
 import { SiteTable } from '../ledger/site-table.js';
 import type { ModuleLogEntry } from './module-log.js';
@@ -59,10 +60,8 @@ export class CheckpointFile {
    * been killed before it gave the slots back. Undefined where there is none, or none that can be trusted.
    */
   read(from: number): Checkpoint | undefined {
-    // Mostly there is none, and an exception costs more than asking twice.
-    if (!existsSync(this.#path)) return undefined;
-    try {
-      const bytes = readFileSync(this.#path);
+    return readOptional(this.#path, (path) => {
+      const bytes = readFileSync(path);
       const lineEnd = bytes.indexOf(10);
       const head = JSON.parse(bytes.subarray(0, lineEnd).toString()) as Head;
       if (head.format !== 'offheap.checkpoint/1' || head.position < from) return undefined;
@@ -74,9 +73,7 @@ export class CheckpointFile {
         sites: SiteTable.restore(new Uint8Array(bytes.subarray(sitesAt, sitesAt + head.sitesBytes))),
         modules: head.modules,
       };
-    } catch {
-      return undefined;
-    }
+    });
   }
 
   remove(): void {

@@ -1,4 +1,5 @@
-import { closeSync, existsSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
+import { readOptional } from '../drain/optional-file.js';
 
 /** A process's memory, read from outside. What is not there, or not for us to read, is null. */
 export class TargetMemory {
@@ -9,7 +10,7 @@ export class TargetMemory {
   }
 
   static during<T>(pid: number, use: (memory: TargetMemory) => T): T {
-    const file = open(pid);
+    const file = readOptional(`/proc/${pid}/mem`, (path) => openSync(path, 'r')) ?? null;
     try {
       return use(new TargetMemory(file));
     } finally {
@@ -32,16 +33,5 @@ export class TargetMemory {
   pointer(address: number): number | null {
     const bytes = this.read(address, 8);
     return bytes?.length === 8 ? Number(bytes.readBigUInt64LE()) : null;
-  }
-}
-
-function open(pid: number): number | null {
-  const path = `/proc/${pid}/mem`;
-  // Of one that is gone; an exception costs more than asking twice.
-  if (!existsSync(path)) return null;
-  try {
-    return openSync(path, 'r');
-  } catch {
-    return null;
   }
 }
