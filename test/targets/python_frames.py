@@ -10,18 +10,11 @@ import sys
 import threading
 from importlib.machinery import ModuleSpec
 
+from interpreter_frames import frames_from
+
 PAGE = 4096
 kept = []
 scenarios = []
-
-
-def frames_from(frame):
-    frames = []
-    while frame is not None:
-        code = frame.f_code
-        frames.append([getattr(code, "co_qualname", code.co_name), code.co_filename, frame.f_lineno])
-        frame = frame.f_back
-    return frames
 
 
 def size_of(scenario):

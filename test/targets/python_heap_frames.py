@@ -5,6 +5,8 @@ import json
 import random
 import sys
 
+from interpreter_frames import frames_from
+
 BLOCKS = 1500
 random.seed(int(sys.argv[1]))
 kept = [None] * BLOCKS
@@ -14,12 +16,7 @@ told = {}
 
 def note(frame, size):
     global count
-    frames = []
-    while frame is not None:
-        code = frame.f_code
-        frames.append([getattr(code, "co_qualname", code.co_name), code.co_filename, frame.f_lineno])
-        frame = frame.f_back
-    total = told.setdefault(json.dumps(frames), [0, 0])
+    total = told.setdefault(json.dumps(frames_from(frame)), [0, 0])
     # A bytearray ends with a byte that is 0.
     total[0] += size + 1
     total[1] += 1

@@ -7,22 +7,14 @@ import mmap
 import sys
 import threading
 
+from interpreter_frames import frames_from
+
 PAGE = 4096
 THREADS = 4
 ROUNDS = 60
 told = [[] for _ in range(THREADS)]
 kept = []
 barrier = threading.Barrier(THREADS)
-
-
-def frames_from(frame):
-    frames = []
-    while frame is not None:
-        code = frame.f_code
-        # Before 3.11 code doesn't know its class.
-        frames.append([getattr(code, "co_qualname", code.co_name), code.co_filename, frame.f_lineno])
-        frame = frame.f_back
-    return frames
 
 
 def grab(thread, turn):
