@@ -1,6 +1,6 @@
 // A kernel, or a process, that does not tell all: the same figures by a slower way, or a line about what is missing.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, copyFileSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { AccountNode, AccountReport, Snapshot } from '../src/report/schema.js';
@@ -84,8 +84,11 @@ test('a recorded process that may not be examined: what is known, and what is mi
   > & { refused: string };
   const missing = `process ${pid} may not be examined by you: it is yours, but guarded (capabilities, set-uid, PR_SET_DUMPABLE 0); run as that user, or with CAP_SYS_PTRACE`;
   // The second witness is another one who may not look.
+  const paranoid = Number(readFileSync('/proc/sys/kernel/perf_event_paranoid', 'utf8'));
   const unheard =
-    "the kernel can't be asked what is mapped: the process may not be examined by you, or a seccomp filter forbids perf events; run as that user, with CAP_PERFMON and CAP_SYS_PTRACE, or as root";
+    paranoid > 2
+      ? `the kernel can't be asked what is mapped: kernel.perf_event_paranoid is ${paranoid}; set it to 2, or run with CAP_PERFMON or as root`
+      : "the kernel can't be asked what is mapped: the process may not be examined by you, or a seccomp filter forbids perf events; run as that user, with CAP_PERFMON and CAP_SYS_PTRACE, or as root";
   expect(completeness.degraded).toEqual([missing, unheard]);
   expect(completeness.kernelMappings).toBe(null);
   expect(refused).toMatch(`${missing}; known without: resident `);

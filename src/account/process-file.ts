@@ -18,7 +18,8 @@ export function asked<T>(pid: number, ask: () => T): T {
     return ask();
   } catch (error) {
     if (!(error instanceof OffheapError) || error.code !== 'PROCESS_REFUSED') throw error;
-    throw new OffheapError(error.code, refusal(pid));
+    // Who may examine a process may not always read its memory.
+    throw new OffheapError(error.code, examinationRefusal(pid) ?? memoryRefusal(pid) ?? refusal(pid));
   }
 }
 

@@ -1,5 +1,6 @@
 import { OffheapError } from '../../wire/error.js';
 import type { ProcMapping, Range } from '../maps.js';
+import { asked } from '../process-file.js';
 import { type AccountNode, emptyNode } from '../tree.js';
 import type { AskedFigures } from './asked.js';
 
@@ -58,7 +59,7 @@ export function splitAllocator(
   for (const read of readers) {
     let inside: AllocatorInside | undefined;
     try {
-      inside = read(pid, memory);
+      inside = asked(pid, () => read(pid, memory));
     } catch (error) {
       if (!(error instanceof OffheapError)) throw error;
       node.askedUnknown = "its memory can't be read";
