@@ -1,26 +1,18 @@
 import { EventEmitter } from 'node:events';
 import { Poller } from '../drain/poller.js';
-import { diffSnapshots } from '../report/diff.js';
-import { PAGEMAP_FORMATS, renderPagemap } from '../report/pagemap/pagemap.js';
-import type { AccountReport, Snapshot, SnapshotMapping, TrimReport } from '../report/schema.js';
+import type { AccountReport, Snapshot, TrimReport } from '../report/schema.js';
 import { stackSites } from '../report/stacks.js';
 import { SourceLines } from '../symbolize/lines/source-lines.js';
 import { SymbolCache } from '../symbolize/symbol-cache.js';
 import { Symbolizer } from '../symbolize/symbols.js';
-import { OffheapError } from '../wire/error.js';
-import { accountOf, accountOfEnded } from './account.js';
-import { checkChoice } from './choice.js';
-import { claimsOf } from './claims.js';
-import { drawFlamegraph } from './flamegraph.js';
 import type { HeapRecording } from './heap-recording.js';
 import { heapView } from './heap-view.js';
 import { NotableChanges } from './notable-changes.js';
 import { Observations } from './observations.js';
-import { pageMap } from './page-map.js';
 import type { Ended, ProcessFacts } from './process-facts.js';
-import type { Program } from './program.js';
 import { Programs } from './programs.js';
 import type { ProcessRecording, RecordingOptions } from './recording.js';
+import { type Reported, Reports } from './reports.js';
 import { SampleTimer } from './sample-timer.js';
 import type {
   FlamegraphFile,
@@ -34,10 +26,6 @@ import type {
   SnapshotDiff,
   StackSite,
 } from './session.js';
-import { buildSnapshot } from './snapshot.js';
-import { withLines } from './snapshot-lines.js';
-import { trimTarget } from './trim.js';
-import { describedVerdicts } from './verdicts.js';
 
 export interface WatchOptions extends RecordingOptions {
   /** How often growth is sampled, in milliseconds. */
@@ -51,8 +39,6 @@ export interface WatchOptions extends RecordingOptions {
 }
 
 const INTERVAL_MS = 1000;
-/** How long a sleeping program's allocator is waited for: servers wake ten times a second. */
-const PATIENCE_MS = 150;
 
 /** One process, from its channel to its reports. */
 export class WatchedProcess extends EventEmitter<SessionEvents> implements Session {
@@ -60,18 +46,15 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
   readonly heap: HeapView;
   readonly #facts: ProcessFacts;
   readonly #programs: Programs;
-  /** All that is left of a process that ended and was closed while others run on. */
-  #last: Snapshot | undefined;
   #poller: Poller | undefined;
   readonly #timer: SampleTimer;
   readonly #observations: Observations;
-  #mark: Snapshot | undefined;
+  readonly #reports: Reports;
   #ended: Ended | undefined;
   #problem: string | undefined;
   #flamegraphRequests = 0;
   readonly #goesOn: () => boolean;
   readonly #changes = new NotableChanges(this);
-  readonly #since = Date.now();
 
   constructor(facts: ProcessFacts, options: WatchOptions = {}) {
     super();
@@ -87,12 +70,13 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
       accountTimeShare: options.accountTimeShare,
       onGap: (gap) => void this.emit('gap', gap),
     });
+    this.#reports = new Reports(this.#reported());
     this.#timer = new SampleTimer(() => this.#sample(), options.intervalMs ?? INTERVAL_MS);
     this.heap = heapView(this);
     this.ledger = {
       byOwner: () => this.snapshot().owners,
       byStack: (): StackSite[] => stackSites(this.snapshot()),
-      at: (address) => this.#at(address),
+      at: (address) => this.#reports.at(address),
       mark: () => this.mark(),
       heap: this.heap,
     };
@@ -112,7 +96,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
 
   /** All that is left once this process is retired. */
   get lastSnapshot(): Snapshot | undefined {
-    return this.#last;
+    return this.#reports.last;
   }
 
   /** What is open, the present recording last. */
@@ -125,7 +109,7 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
   }
 
   get isRetired(): boolean {
-    return this.#last !== undefined;
+    return this.#reports.last !== undefined;
   }
 
   /** Bytes that are mapped now, or were at the end. */
@@ -212,76 +196,40 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
 
   /** Keeps the last snapshot of an ended process and closes all else; returns the recordings that are closed now. */
   retire(): ProcessRecording[] {
-    this.#last = this.#build();
+    this.#reports.keepLast();
     return this.#programs.drop();
   }
 
   snapshot(): Snapshot {
-    if (this.#ended === undefined) this.poll();
-    return this.#build();
+    return this.#reports.snapshot();
   }
 
-  async withLines(snapshot: Snapshot, stacks?: readonly number[]): Promise<Snapshot> {
-    const code = this.#programs.present?.code;
-    return code === undefined ? snapshot : withLines(snapshot, code, stacks);
+  withLines(snapshot: Snapshot, stacks?: readonly number[]): Promise<Snapshot> {
+    return this.#reports.withLines(snapshot, stacks);
   }
 
   account(): AccountReport {
-    const program = this.#programs.present;
-    if (program === undefined || this.#ended !== undefined || !this.#facts.isRunning()) {
-      return accountOfEnded(this.snapshot());
-    }
-    try {
-      return accountOf(this.#facts, {
-        claims: () => {
-          this.#catchUp(program.recording);
-          return claimsOf(program.recording, program.attributions, this.#facts);
-        },
-        allocators: program.allocators(PATIENCE_MS),
-        bytesPerMinute: (key) => program.growth.bytesPerMinute(key),
-        gaps: this.#observations.gaps(this.recording),
-        verdicts: describedVerdicts(program),
-        heap: program.heap,
-      });
-    } catch (error) {
-      // It ended while it was read.
-      if (!(error instanceof OffheapError) || error.code !== 'PROCESS_MISSING') throw error;
-      return accountOfEnded(this.snapshot());
-    }
+    return this.#reports.account();
   }
 
-  async pagemap({ format = 'svg' }: PagemapOptions = {}): Promise<string> {
-    checkChoice('format', format, PAGEMAP_FORMATS);
-    const program = this.#running();
-    this.#catchUp(program.recording);
-    return renderPagemap(pageMap(program, this.#facts), format);
+  pagemap(options?: PagemapOptions): Promise<string> {
+    return this.#reports.pagemap(options);
   }
 
-  async trim(options: { limitMs?: number } = {}): Promise<TrimReport> {
-    const program = this.#running();
-    this.poll();
-    return trimTarget(program, this.#facts, options);
+  trim(options?: { limitMs?: number }): Promise<TrimReport> {
+    return this.#reports.trim(options);
   }
 
   mark(): Snapshot {
-    this.#mark = this.snapshot();
-    this.#programs.present?.heap.mark();
-    return this.#mark;
+    return this.#reports.mark();
   }
 
-  diff(since: Snapshot | undefined = this.#mark): SnapshotDiff {
-    return diffSnapshots(since ?? this.#requireMark(), this.snapshot());
+  diff(since?: Snapshot): SnapshotDiff {
+    return this.#reports.diff(since);
   }
 
-  async flamegraph<F extends FlamegraphFormat = 'svg'>(
-    options: FlamegraphOptions<F> = {},
-  ): Promise<FlamegraphFile<F>> {
-    const sources = {
-      snapshot: () => this.snapshot(),
-      mark: () => this.#requireMark(),
-      withLines: (snapshot: Snapshot) => this.withLines(snapshot),
-    };
-    return drawFlamegraph(sources, options);
+  flamegraph<F extends FlamegraphFormat = 'svg'>(options?: FlamegraphOptions<F>): Promise<FlamegraphFile<F>> {
+    return this.#reports.flamegraph(options);
   }
 
   async close(): Promise<void> {
@@ -296,20 +244,20 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     this.removeAllListeners();
   }
 
-  #running(): Program {
-    const program = this.#programs.present;
-    if (program === undefined || this.#ended !== undefined || !this.#facts.isRunning()) {
-      throw new OffheapError('PROCESS_ENDED', `process ${this.pid} has ended; ask one that runs`);
-    }
-    return program;
-  }
-
-  #requireMark(): Snapshot {
-    if (this.#mark !== undefined) return this.#mark;
-    throw new OffheapError(
-      'NO_MARK',
-      'there is no mark to compare with; set one with mark() while a collector runs (offheap run, top or repl)',
-    );
+  #reported(): Reported {
+    const self = this;
+    return {
+      facts: this.#facts,
+      programs: this.#programs,
+      observations: this.#observations,
+      get end() {
+        return self.#ended;
+      },
+      get problem() {
+        return self.#problem;
+      },
+      poll: () => this.poll(),
+    };
   }
 
   #sample(): void {
@@ -319,52 +267,13 @@ export class WatchedProcess extends EventEmitter<SessionEvents> implements Sessi
     this.#observations.sample(program);
     // A whole snapshot is made only for those who want it: with 100,000 mappings it is work.
     if (this.listenerCount('snapshot') > 0 || this.listenerCount('growth') > 0) {
-      this.#changes.tell(this.#build());
+      this.#changes.tell(this.#reports.build());
     }
-  }
-
-  /** Takes in what was recorded by now. What a busy target adds meanwhile would have no end. */
-  #catchUp({ drain }: ProcessRecording): void {
-    const { ringHead } = drain.channel.header();
-    while (this.poll() > 0 && drain.position < ringHead);
-  }
-
-  #build(): Snapshot {
-    if (this.#last !== undefined) return this.#last;
-    const program = this.#programs.present;
-    const observations = this.#observations;
-    program?.recording.followJit();
-    if (program !== undefined && this.#ended === undefined) observations.checkHooks(program.recording);
-    return buildSnapshot({
-      facts: this.#facts,
-      ended: this.#ended,
-      recording: program?.recording,
-      attributions: program?.attributions,
-      code: program?.code,
-      heap: program?.heap,
-      residency: observations.residency,
-      accountHistory: observations.accountHistory,
-      verdicts: describedVerdicts(program),
-      bytesPerMinute: (key) => program?.growth.bytesPerMinute(key) ?? 0,
-      observedSeconds: (Date.now() - this.#since) / 1000,
-      problem: this.#problem,
-      gaps: this.#observations.gaps(this.recording),
-      unlocatedBytes: observations.unlocatedBytes,
-      observerEffects: observations.observerEffects(),
-      hookers: observations.hookers,
-    });
   }
 
   /** What somebody else has found to be missing: one line. */
   addGap(reason: string): void {
     this.#observations.addGap(reason);
-  }
-
-  #at(address: number | string): SnapshotMapping | undefined {
-    const wanted = Number(address);
-    return this.snapshot().mappings.find(
-      ({ start, bytes }) => wanted >= Number(start) && wanted < Number(start) + bytes,
-    );
   }
 
   #onEnd(error: unknown): void {
