@@ -1,8 +1,8 @@
 import { OPERATIONS } from '../wire/event.js';
 import { ByteReader, ByteWriter, CheckpointError } from './byte-codec.js';
 import { emptyCall, type PendingCall } from './in-flight.js';
+import type { LedgerCounters } from './ledger-counters.js';
 import { LiveMemory } from './live-memory.js';
-import type { LedgerCounters } from './mapping-ledger.js';
 import { ADDRESS_LIMIT, PROTECTION_MASK } from './memory-abi.js';
 import { areValidTraits } from './origin-table.js';
 import { BASE, END, ORIGIN, PROTECTION, ROW, RowBuffer } from './row-buffer.js';

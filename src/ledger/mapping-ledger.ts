@@ -1,6 +1,8 @@
 import type { MappingEvent } from '../wire/event.js';
+import { takeOutAttachment } from './attachments.js';
 import { type LedgerState, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { InFlightCalls, type PendingCall } from './in-flight.js';
+import { type LedgerCounters, noCounts } from './ledger-counters.js';
 import { LiveMemory } from './live-memory.js';
 import type { LiveRange, RangeColumns } from './live-range.js';
 import {
@@ -25,25 +27,9 @@ import {
 } from './memory-abi.js';
 import { beginMremap, endMremap } from './mremap.js';
 import { packTraits, type Traits } from './origin-table.js';
-import { BASE, END, ORIGIN, ROW, RowBuffer } from './row-buffer.js';
+import { ProgramBreak } from './program-break.js';
+import { RowBuffer } from './row-buffer.js';
 import type { SiteTotal } from './site-totals.js';
-
-/** What the ledger could not take at face value, and what it only counts. */
-export interface LedgerCounters {
-  /** Events that were applied or knowingly ignored. */
-  events: number;
-  /** Calls that the kernel refused; they left nothing behind. */
-  failedCalls: number;
-  /** Calls that gave pages back and kept the range (MADV_DONTNEED, MADV_FREE, MADV_REMOVE), and their bytes. */
-  discardCalls: number;
-  discardedBytes: number;
-  /** The kernel placed a mapping where the ledger still had one, or moved one it did not have: events are missing. */
-  contradictions: number;
-  /** An `end` or a `failed` whose `begin` is unknown, or a begun mremap without an end: events are missing. */
-  unmatched: number;
-  /** Acquisitions whose extent is unknown: shmat without a segment size, brk with no earlier break. */
-  unplaced: number;
-}
 
 export type { LiveRange, Origin } from './live-range.js';
 export type { SiteTotal } from './site-totals.js';
@@ -59,9 +45,7 @@ export class MappingLedger {
   readonly #memory: LiveMemory;
   readonly #inFlight: InFlightCalls;
   readonly #counters: LedgerCounters;
-  /** The program break, -1 while unknown, and the lowest one seen: the kernel refuses to go below it. */
-  #break: number;
-  #heapStart: number;
+  readonly #break: ProgramBreak;
   /** How far behind an attachment's base a piece of it can lie. */
   #largestAttachmentBytes: number;
   readonly #scratch = new RowBuffer();
@@ -69,17 +53,8 @@ export class MappingLedger {
   constructor(options: { pageBytes?: number } = {}, state?: LedgerState) {
     this.#pageBytes = state?.pageBytes ?? options.pageBytes ?? PAGE_BYTES;
     this.#memory = state?.memory ?? new LiveMemory();
-    this.#counters = state?.counters ?? {
-      events: 0,
-      failedCalls: 0,
-      discardCalls: 0,
-      discardedBytes: 0,
-      contradictions: 0,
-      unmatched: 0,
-      unplaced: 0,
-    };
-    this.#break = state?.breakAddress ?? -1;
-    this.#heapStart = state?.heapStart ?? -1;
+    this.#counters = state?.counters ?? noCounts();
+    this.#break = new ProgramBreak(this.#pageBytes, state?.breakAddress, state?.heapStart);
     this.#largestAttachmentBytes = state?.largestAttachmentBytes ?? 0;
     this.#inFlight = new InFlightCalls((call) => {
       if (call.operation === 'mremap') this.#counters.unmatched++;
@@ -112,7 +87,7 @@ export class MappingLedger {
 
   /** The program break as the last call left it; -1 while unknown. */
   get breakAddress(): number {
-    return this.#break;
+    return this.#break.address;
   }
 
   /** Live ranges by address, those of files included. What happens to the ledger meanwhile is not seen. */
@@ -208,8 +183,8 @@ export class MappingLedger {
       pageBytes: this.#pageBytes,
       memory: this.#memory,
       counters: this.#counters,
-      breakAddress: this.#break,
-      heapStart: this.#heapStart,
+      breakAddress: this.#break.address,
+      heapStart: this.#break.lowest,
       largestAttachmentBytes: this.#largestAttachmentBytes,
       inFlight: [...this.#inFlight.calls()],
     };
@@ -273,7 +248,7 @@ export class MappingLedger {
       return;
     }
     this.#memory.putBack(call.pieces);
-    if (call.operation === 'brk' && call.address >= 0) this.#break = call.address;
+    if (call.operation === 'brk' && call.address >= 0) this.#break.putBack(call.address);
     this.#inFlight.recycle(call);
   }
 
@@ -323,21 +298,18 @@ export class MappingLedger {
     const [requested] = event.args;
     const { result } = event;
     if (result <= 0 || result > ADDRESS_LIMIT) return;
-    if (this.#break < 0) {
+    if (!this.#break.isKnown) {
       if (requested === result) this.#counters.unplaced++;
-      this.#break = result;
-      this.#heapStart = result;
+      this.#break.found(result);
       return;
     }
     // Another thread's growth may stand in this answer before its own event arrives: only a granted request counts.
     if (requested !== result) return;
-    if (result < this.#break) {
+    if (result < this.#break.address) {
       this.#shrinkHeap(result, undefined);
       return;
     }
-    const start = roundUp(this.#break, this.#pageBytes);
-    const end = roundUp(result, this.#pageBytes);
-    this.#break = result;
+    const { start, end } = this.#break.raise(result);
     if (end === start) return;
     const origin = this.#addOrigin(event, site, end - start, { class: 'anonymous' });
     if (this.#memory.map(start, end, origin, PROT_READ | PROT_WRITE)) this.#counters.contradictions++;
@@ -345,15 +317,13 @@ export class MappingLedger {
 
   /** The kernel unmaps all between the new and the old break, whoever has mapped it. */
   #shrinkHeap(newBreak: number, call: PendingCall | undefined): void {
-    const oldBreak = this.#break;
-    if (!(newBreak >= this.#heapStart) || newBreak >= oldBreak || newBreak <= 0) return;
-    const start = roundUp(newBreak, this.#pageBytes);
-    const end = roundUp(oldBreak, this.#pageBytes);
-    this.#break = newBreak;
+    const lowered = this.#break.lower(newBreak);
+    if (lowered === undefined) return;
+    const { start, end, before } = lowered;
     const pieces = call?.pieces ?? this.#scratch;
     if (end > start) this.#memory.takeOut(start, end, pieces);
     if (call === undefined) this.#memory.discard(pieces);
-    else call.address = oldBreak;
+    else call.address = before;
   }
 
   #shmat(event: MappingEvent, site: number): void {
@@ -371,24 +341,10 @@ export class MappingLedger {
     this.#largestAttachmentBytes = Math.max(this.#largestAttachmentBytes, bytes);
   }
 
-  /** Removes the pieces of the first attachment whose base is the address, as the kernel does: by base, not by extent. */
   #shmdt(event: MappingEvent, pieces: RowBuffer): void {
     const [address] = event.args;
     if (!this.#isRange(address, this.#pageBytes)) return;
-    const rows = new RowBuffer();
-    this.#memory.index.collect(address, address + this.#largestAttachmentBytes, rows);
-    let attachment = -1;
-    for (let at = 0; at < rows.length; at += ROW) {
-      const origin = rows.values[at + ORIGIN]!;
-      if (
-        rows.values[at + BASE] !== address ||
-        rows.values[at]! < address ||
-        !this.#memory.origins.isAttachment(origin)
-      )
-        continue;
-      if (attachment < 0) attachment = origin;
-      if (origin === attachment) this.#memory.takeOut(rows.values[at]!, rows.values[at + END]!, pieces);
-    }
+    takeOutAttachment(this.#memory, address, this.#largestAttachmentBytes, pieces);
   }
 
   /**
@@ -416,10 +372,7 @@ export class MappingLedger {
     if (attachment) {
       this.#largestAttachmentBytes = Math.max(this.#largestAttachmentBytes, start + bytes - base);
     }
-    if (path === '[heap]' && this.#break < 0) {
-      this.#heapStart = start;
-      this.#break = start + bytes;
-    }
+    if (path === '[heap]' && !this.#break.isKnown) this.#break.found(start + bytes, start);
   }
 
   #mremapEnd(event: MappingEvent, site: number): void {
