@@ -204,7 +204,7 @@ test('a process that may not be read: one line with the capability, and what is 
   const pid = running?.pid ?? 1;
   // That user may not be able to read this checkout: all is loaded before root becomes one.
   const script = `
-    const { accountUnrecorded } = await import('${ROOT}/dist/session/index.js');
+    const { accountUnrecorded } = await import('${ROOT}/dist/index.js');
     if (${isRoot}) { process.setgroups([]); process.setgid(65534); process.setuid(65534); }
     try { accountUnrecorded(${pid}); } catch (error) { console.error(error.message); }`;
   const asked = spawnSync(process.execPath, ['--input-type=module', '--eval', script], { encoding: 'utf8' });

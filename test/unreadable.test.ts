@@ -65,7 +65,7 @@ test('a recorded process that may not be examined: what is known, and what is mi
   const pid = Number((await running.line(/^READY (\d+)$/))[1]);
 
   const script = `
-    const { attach } = await import('${ROOT}/dist/session/index.js');
+    const { attach } = await import('${ROOT}/dist/index.js');
     if (${isRoot}) { process.setgroups([]); process.setgid(${NOBODY}); process.setuid(${NOBODY}); }
     const session = await attach(${pid}, { dir: '${dir}', witness: true });
     const { completeness, rss, owners } = session.snapshot();

@@ -155,7 +155,7 @@ async function asNobody(): Promise<{
   const holder = await Holder.of(new Running(program!, args, { limitMs: 300_000 }));
   await holder.map(4 << 20);
   const text = `
-    const { attach } = await import('${ROOT}/dist/session/index.js');
+    const { attach } = await import('${ROOT}/dist/index.js');
     const session = await attach(${holder.pid}, { dir: '${dir}', witness: true });
     const { degraded, kernelMappings } = session.snapshot().completeness;
     let [account, refused] = [null, null];
