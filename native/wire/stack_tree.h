@@ -47,9 +47,12 @@ class StackTree {
             parent, key, [&] { return fresh != 0 ? fresh : allocate(parent, key, back); }, back);
     }
 
-    bool has_child(uint32_t node) const {
-        return __atomic_load_n(&nodes_[node].first_child, __ATOMIC_ACQUIRE) != 0;  // [node]
+    // 0 where there is none yet.
+    uint32_t first_child(uint32_t node) const {
+        return __atomic_load_n(&nodes_[node].first_child, __ATOMIC_ACQUIRE);  // [node]
     }
+
+    uint64_t key(uint32_t node) const { return nodes_[node].key; }
 
   private:
     static constexpr uint64_t kPieceBytes = 1u << 18;

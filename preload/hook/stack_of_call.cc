@@ -190,7 +190,8 @@ CallStack stack_of(ThreadState* state, const unwind::Registers& registers, uint6
     unwind::RememberedStack& captured = *state->last;
     constexpr int64_t kStride = sizeof(unwind::RememberedFrame) / sizeof(uint64_t);
     const record::StackFrames frames{&captured.frames()->frame, kStride, captured.count()};
-    record::StackNodes nodes{captured.labels(), unwind::RememberedStack::kLabelStride, captured.labelled()};
+    record::StackNodes nodes{captured.labels(), unwind::RememberedStack::kLabelStride, captured.labelled(),
+                             state->recent_children};
     CallStack stack =
         told(record::intern_stack(process.channel, &nodes, frames, generation), captured.stop());
     captured.set_labelled(nodes.known);

@@ -159,11 +159,17 @@ bool grow_stack(ThreadState* state, OwnMapping* fresh) {
 }
 
 bool add_recurring(ThreadState* state, OwnMapping* fresh) {
-    constexpr uint64_t kBytes = (sizeof(unwind::RecurringStacks) + 4095) & ~uint64_t{4095};
+    struct Room {
+        unwind::RecurringStacks recurring;
+        record::RecentChildren recent_children;
+    };
+    constexpr uint64_t kBytes = (sizeof(Room) + 4095) & ~uint64_t{4095};
     const long address =
         raw_syscall(kSysMmap, 0, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (is_error(address)) return false;
-    state->recurring = reinterpret_cast<unwind::RecurringStacks*>(address);
+    auto* const room = reinterpret_cast<Room*>(address);
+    state->recent_children = &room->recent_children;
+    state->recurring = &room->recurring;
     *fresh = {static_cast<uint64_t>(address), kBytes};
     return true;
 }

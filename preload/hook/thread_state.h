@@ -6,6 +6,7 @@
 
 #include "preload/record/emit.h"
 #include "preload/record/heap_lane.h"
+#include "preload/record/recent_children.h"
 #include "preload/unwind/capture.h"
 #include "preload/unwind/recurring_stacks.h"
 #include "preload/unwind/remembered_stack.h"
@@ -33,9 +34,10 @@ struct ThreadState {
     uint32_t index;
     uint32_t endings;  // rounds of the thread's destructors that were waited for
     unwind::StackWindow window;
-    unwind::RememberedStack stack;       // for all that is not among the recurring ones
-    unwind::RecurringStacks* recurring;  // null until it pays
-    unwind::RememberedStack* last;       // the one that the thread was in last
+    unwind::RememberedStack stack;            // for all that is not among the recurring ones
+    unwind::RecurringStacks* recurring;       // null until it pays
+    record::RecentChildren* recent_children;  // of the stack tree; null as long
+    unwind::RememberedStack* last;            // the one that the thread was in last
     uint64_t labels_channel_id;  // the stacks' labels are nodes of this channel's tree, below the root
     uint32_t labels_generation;  // of this generation
     PythonStack* python;         // null until the thread runs Python
@@ -65,7 +67,8 @@ ThreadState* thread_state(OwnMapping* fresh);
 // captured is forgotten.
 bool grow_stack(ThreadState* state, OwnMapping* fresh);
 
-// Gives the thread room for the stacks that recur; false when there is no memory.
+// Gives the thread room for the stacks that recur, and for nodes of those that don't; false when there is no
+// memory.
 bool add_recurring(ThreadState* state, OwnMapping* fresh);
 
 // Told when a thread ends, before its state is used again; null: nobody wants to know.

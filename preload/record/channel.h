@@ -9,6 +9,7 @@
 
 #include "native/wire/layout.h"
 #include "native/wire/stack_tree.h"
+#include "preload/record/recent_children.h"
 #include "preload/record/sections.h"
 #include "preload/runtime/configuration.h"
 
@@ -47,7 +48,19 @@ class Channel {
                               [this](uint64_t offset, uint64_t bytes) { return make_backed(offset, bytes); });
     }
 
-    bool has_child(uint32_t node) const { return stacks_.has_child(node); }
+    // The same for a thread that has looked for others.
+    uint32_t intern(uint32_t parent, uint64_t key, RecentChildren& recent) {
+        const uint32_t first = stacks_.first_child(parent);
+        if (first == 0) return intern(parent, key);
+        if (stacks_.key(first) == key) return first;
+        const uint32_t known = recent.find(header_->channel_id, parent, key);
+        if (known != 0) return known;
+        const uint32_t child = intern(parent, key);
+        if (child != 0) recent.note(header_->channel_id, parent, key, child);
+        return child;
+    }
+
+    bool has_child(uint32_t node) const { return stacks_.first_child(node) != 0; }
 
     // Stores a text once per call and returns its offset, 0 when there is no room (and says so in the
     // header).

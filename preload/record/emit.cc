@@ -85,11 +85,15 @@ InternedStack intern_stack(Channel& channel, StackNodes* nodes, const StackFrame
                            uint32_t generation) {
     const uint32_t count = frames.count;
     const uint32_t known = nodes == nullptr ? 0 : nodes->known;
+    RecentChildren* const recent = nodes == nullptr ? nullptr : nodes->recent;
     uint32_t node = known > 0 ? (*nodes)[known - 1]
                               : channel.intern(0, wire::kKeyGeneration << wire::kKeyKindShift | generation);
     if (node == 0) return cut_stack(channel, node);
     for (uint32_t depth = known; depth < count; ++depth) {
-        const uint32_t child = own_code.holds(frames[depth]) ? node : channel.intern(node, frames[depth]);
+        const uint64_t frame = frames[depth];
+        const uint32_t child = own_code.holds(frame) ? node
+                               : recent != nullptr   ? channel.intern(node, frame, *recent)
+                                                     : channel.intern(node, frame);
         if (child == 0) return cut_stack(channel, node);
         node = child;
         if (nodes != nullptr) {

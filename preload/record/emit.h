@@ -48,6 +48,7 @@ struct StackNodes {
     uint32_t* root;
     int64_t stride;
     uint32_t known;
+    RecentChildren* recent = nullptr;  // null: all are looked for in the tree
 
     uint32_t& operator[](uint32_t i) const { return root[stride * int64_t{i}]; }
 };
