@@ -1,21 +1,10 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { OffheapError } from '../wire/error.js';
 import { HEAP_MODES } from '../wire/heap-mode.js';
-import { account } from './account.js';
-import {
-  diff,
-  evaluateExpression,
-  flamegraph,
-  pagemap,
-  preload,
-  ps,
-  repl,
-  snapshot,
-  watch,
-} from './commands.js';
+import type { AccountOptions } from './account.js';
 import { formatOfFile } from './flamegraph-file.js';
 import { withFrameOptions } from './frame-options.js';
-import { type RunOptions, run } from './run.js';
+import type { RunOptions } from './run.js';
 import { complain, endOnClosedPipe } from './streams.js';
 
 const MOST_SAMPLE_BYTES = 2 ** 32 - 1;
@@ -91,27 +80,33 @@ export function program(): Command {
     .option('--interval <ms>', 'how often resident bytes and growth are sampled', positive, 1000)
     .option('--quiet', 'no report on stderr')
     .action(async (command: string, args: string[], options: RunOptions) => {
+      const { run } = await import('./run.js');
       process.exitCode = await run(command, args, options);
     });
 
   const onProcess = (name: string, description: string) =>
     offheap.command(name).description(description).option('--dir <dir>', 'where channels lie');
 
-  onProcess('ps', 'processes that have a channel, living and dead').option('--json', 'as JSON').action(ps);
+  onProcess('ps', 'processes that have a channel, living and dead')
+    .option('--json', 'as JSON')
+    .action(command('ps'));
   withFrameOptions(onProcess('top', 'live table by owner'))
     .argument('[pid]', 'the process; default: the only one', processId)
     .option('--interval <ms>', 'time between two samples', positive, 1000)
     .option('-n, --count <n>', 'where there is no terminal: tables to print', positive)
-    .action(watch);
+    .action(command('watch'));
   withFrameOptions(onProcess('snapshot', 'one snapshot as JSON'))
     .argument('<pid>', 'the process', processId)
     .option('-o, --output <file>', 'write it there')
-    .action(snapshot);
+    .action(command('snapshot'));
   onProcess('account', 'every resident byte, by owner; what can’t be explained is listed')
     .argument('<pid>', 'the process; one that is not recorded as well, by what the kernel tells', processId)
     .option('--json', 'as JSON')
     .option('--trim', 'first have its allocator give free memory back to the kernel (malloc_trim)')
-    .action(account);
+    .action(async (pid: number, options: AccountOptions) => {
+      const { account } = await import('./account.js');
+      await account(pid, options);
+    });
   withFrameOptions(onProcess('flamegraph', 'flame graph of live bytes: of mappings, or of the heap'))
     .argument('<pid>', 'the process', processId)
     .option(
@@ -122,19 +117,19 @@ export function program(): Command {
     .option('--heap', 'of what allocators have handed out')
     .option('--growth', 'of what grew since the last mark, which offheap eval PID "mark()" sets')
     .option('--fold', FOLD_TEXT)
-    .action(flamegraph);
+    .action(command('flamegraph'));
   onProcess('pagemap', 'picture of the heap’s pages: live, resident though nothing lives there, returned')
     .argument('<pid>', 'the process', processId)
     .option('-o, --output <file>', 'write it there (.svg, .html)', pagemapFile)
-    .action(pagemap);
+    .action(command('pagemap'));
   onProcess('repl', 'JavaScript prompt about a process')
     .argument('[pid]', 'the process; default: the only one', processId)
-    .action(repl);
+    .action(command('repl'));
   onProcess('eval', 'evaluate EXPRESSION where the REPL would')
     .argument('<pid>', 'the process', processId)
     .argument('<expression>')
     .option('--json', 'print the value as JSON')
-    .action(evaluateExpression);
+    .action(command('evaluateExpression'));
 
   offheap
     .command('diff')
@@ -142,12 +137,20 @@ export function program(): Command {
     .argument('<a.json>')
     .argument('<b.json>')
     .option('--json', 'as JSON')
-    .action(diff);
+    .action(command('diff'));
   offheap
     .command('preload')
     .description('print the path of the shim, for LD_PRELOAD="$(offheap preload)"')
-    .action(preload);
+    .action(command('preload'));
   return offheap;
+}
+
+/** A function of commands.ts, loaded when it is called: `run` needs little of what the others do. */
+function command(name: keyof typeof import('./commands.js')) {
+  return async (...given: unknown[]): Promise<void> => {
+    const commands = await import('./commands.js');
+    await (commands[name] as (...given: unknown[]) => Promise<void>)(...given);
+  };
 }
 
 function positive(text: string): number {

@@ -5,8 +5,7 @@ import type { FrameFilter } from '../report/frame-filter.js';
 import { type Overview, overviewOf, shownStacks } from '../report/overview.js';
 import type { AccountReport, Snapshot, TrimReport } from '../report/schema.js';
 import type { FlamegraphOptions, PagemapOptions, Session } from '../session/session.js';
-import { type EvaluateOptions, evaluate } from './evaluate.js';
-import { startRepl } from './repl.js';
+import type { EvaluateOptions } from './evaluate.js';
 
 /** The two ends of a terminal, and what it can show. */
 export interface ReplTerminal {
@@ -106,11 +105,13 @@ export class LocalCollector implements Collector {
     return this.session.flamegraph(options);
   }
 
-  evaluate(expression: string, options: EvaluateOptions): Promise<string> {
+  async evaluate(expression: string, options: EvaluateOptions): Promise<string> {
+    const { evaluate } = await import('./evaluate.js');
     return evaluate(expression, this.session, this.processes, options);
   }
 
-  repl(terminal: ReplTerminal): Promise<void> {
+  async repl(terminal: ReplTerminal): Promise<void> {
+    const { startRepl } = await import('./repl.js');
     return new Promise((resolve) => {
       startRepl(this.session, this.processes, terminal).once('exit', resolve);
     });

@@ -1,7 +1,8 @@
 import { accessSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { renderColumns } from '../report/columns.js';
-import { diffSnapshots, diffTable } from '../report/diff.js';
+import { diffSnapshots } from '../report/diff.js';
+import { diffTable } from '../report/diff-table.js';
 import { onlyFrames } from '../report/frame-filter.js';
 import type { Snapshot } from '../report/schema.js';
 import { printable } from '../report/text.js';

@@ -1,4 +1,4 @@
-import { FLAMEGRAPH_FORMATS, type FlamegraphFormat } from '../report/flamegraph/flamegraph.js';
+import { FLAMEGRAPH_FORMATS, type FlamegraphFormat } from '../report/flamegraph/formats.js';
 import { OffheapError } from '../wire/error.js';
 
 /** The format that a file's name asks for. */

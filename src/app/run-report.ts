@@ -3,7 +3,8 @@ import { growingOwners, heldBytes, isTooShort, largestHolder, totalGrowth } from
 import type { FrameFilter } from '../report/frame-filter.js';
 import { type Overview, overviewOf, shownStacks } from '../report/overview.js';
 import { reportTable } from '../report/table.js';
-import { cut, printable, stringWidth } from '../report/text.js';
+import { printable } from '../report/text.js';
+import { cut, stringWidth } from '../report/width.js';
 import type { LaunchedSession } from '../session/index.js';
 import type { Session } from '../session/session.js';
 import { columnsOf, wantsColors } from './streams.js';

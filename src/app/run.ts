@@ -14,7 +14,6 @@ import { formatOfFile } from './flamegraph-file.js';
 import { FlamegraphSignals } from './flamegraph-signals.js';
 import { type FrameOptions, filterOf } from './frame-options.js';
 import { PassedSignals } from './passed-signals.js';
-import { runReport } from './run-report.js';
 import { complain, waiting } from './streams.js';
 
 export interface RunOptions extends FrameOptions {
@@ -72,7 +71,7 @@ async function collect(session: LaunchedSession, options: RunOptions): Promise<n
     const oracle = await session.oracle;
     await writeFiles(session, options);
     if (oracle !== undefined && !options.quiet) complain(`oracle: ${oracle.line}`);
-    if (!options.quiet) process.stderr.write(await runReport(session, filterOf(options)));
+    if (!options.quiet) await report(session, options);
   } catch (error) {
     // The command's own failure is the better news.
     if (status === 0) throw error;
@@ -95,6 +94,11 @@ async function serve(session: LaunchedSession, dir: string | undefined): Promise
     collectors.set(asked, collector);
     return collector;
   });
+}
+
+async function report(session: LaunchedSession, options: RunOptions): Promise<void> {
+  const { runReport } = await import('./run-report.js');
+  process.stderr.write(await runReport(session, filterOf(options)));
 }
 
 async function writeFiles(session: Session, options: RunOptions): Promise<void> {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { sampleHeapSnapshot } from '../report/heap/sample.js';
 import { type Overview, overviewOf, ownerKey } from '../report/overview.js';
 import { sampleSnapshot } from '../report/sample.js';
-import { stringWidth } from '../report/text.js';
+import { stringWidth } from '../report/width.js';
 import { renderTop, sortedOwners, sparkline, type TopState } from './top-screen.js';
 
 function stateOf(overview: Overview, changes: Partial<TopState> = {}): TopState {

@@ -6,8 +6,8 @@ import { heapLine } from '../report/heap/line.js';
 import { type Overview, ownerKey } from '../report/overview.js';
 import type { SnapshotOwner } from '../report/schema.js';
 import { gapLines, heading, heapSiteLines, ownerColumns, siteLines } from '../report/table.js';
-import { cut, padTo } from '../report/text.js';
 import { isTold, verdictLine } from '../report/verdict.js';
+import { cut, padTo } from '../report/width.js';
 
 export type TopSort = 'growth' | 'resident' | 'bytes';
 

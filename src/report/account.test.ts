@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { accountTree } from './account.js';
 import type { AccountNode, AccountReport } from './schema.js';
-import { stringWidth } from './text.js';
+import { stringWidth } from './width.js';
 
 function node(
   kind: AccountNode['kind'],

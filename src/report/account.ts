@@ -3,8 +3,9 @@ import { askedLines } from './asked.js';
 import { formatBytes, formatChange, formatCount, formatPercent, percentOf } from './bytes.js';
 import { pinLines, savingsLines } from './savings.js';
 import type { AccountNode, AccountReport, AccountUnexplained } from './schema.js';
-import { cut, padTo, printable } from './text.js';
+import { printable } from './text.js';
 import { isTold, verdictLines } from './verdict.js';
+import { cut, padTo } from './width.js';
 
 export interface AccountTreeOptions {
   columns: number;

@@ -1,4 +1,4 @@
-import { padTo, stringWidth } from './text.js';
+import { padTo, stringWidth } from './width.js';
 
 export interface Column<Row> {
   title: string;

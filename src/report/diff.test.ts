@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { diffSnapshots, diffTable } from './diff.js';
+import { diffSnapshots } from './diff.js';
+import { diffTable } from './diff-table.js';
 import { sampleSnapshot } from './sample.js';
 
 const later = () => ({ ...sampleSnapshot(381), takenAt: '2026-01-21T10:02:01.200Z' });

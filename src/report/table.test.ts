@@ -4,7 +4,7 @@ import { sampleHeapSnapshot } from './heap/sample.js';
 import { overviewOf } from './overview.js';
 import { sampleSnapshot } from './sample.js';
 import { reportTable } from './table.js';
-import { stringWidth } from './text.js';
+import { stringWidth } from './width.js';
 
 test('the report names the owner, its growth, its stack and the enclosing operation', () => {
   expect(reportTable(overviewOf(sampleSnapshot()), { columns: 100, stacks: 1 })).toBe(

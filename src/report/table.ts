@@ -8,8 +8,9 @@ import type { HeapSite } from './heap/sites.js';
 import type { Overview } from './overview.js';
 import type { SnapshotOwner } from './schema.js';
 import { accessibleBytes, type StackSite } from './stacks.js';
-import { cut, printable, stringWidth } from './text.js';
+import { printable } from './text.js';
 import { isTold, verdictLines } from './verdict.js';
+import { cut, stringWidth } from './width.js';
 
 export interface TableOptions {
   /** Width of the terminal. */

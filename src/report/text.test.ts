@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { cut, padTo, printable, stringWidth } from './text.js';
+import { printable } from './text.js';
+import { cut, padTo, stringWidth } from './width.js';
 
 test('control, direction and lone surrogate characters come out as text', () => {
   expect(printable('a\u001b[2Jb\n\u202ec\u009b\ud800')).toBe('a\\x1b[2Jb\\x0a\\x202ec\\x9b\\xd800');

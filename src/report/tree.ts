@@ -1,7 +1,7 @@
 import { formatBytes, formatPercent, percentOf } from './bytes.js';
 import { type FlameNode, fold, orderedChildren } from './flamegraph/fold.js';
 import type { Snapshot } from './schema.js';
-import { cut } from './text.js';
+import { cut } from './width.js';
 
 export interface TreeOptions {
   columns: number;

@@ -1,6 +1,6 @@
 import { formatBytes } from './bytes.js';
 import type { TrimReport } from './schema.js';
-import { cut } from './text.js';
+import { cut } from './width.js';
 
 /** What came back, in a line for each thing to know. */
 export function trimLines({ by, before, after, predictedBytes, returnedBytes }: TrimReport, columns: number) {

@@ -1,5 +1,6 @@
 import type { SnapshotVerdict } from './schema.js';
-import { cut, printable } from './text.js';
+import { printable } from './text.js';
+import { cut } from './width.js';
 
 const FRAMES_SHOWN = 4;
 

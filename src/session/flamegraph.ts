@@ -2,8 +2,7 @@ import {
   FLAMEGRAPH_FORMATS,
   type FlamegraphFile,
   type FlamegraphFormat,
-  renderFlamegraph,
-} from '../report/flamegraph/flamegraph.js';
+} from '../report/flamegraph/formats.js';
 import { FRAME_FILTERS } from '../report/frame-filter.js';
 import type { Snapshot } from '../report/schema.js';
 import { checkChoice } from './choice.js';
@@ -30,5 +29,6 @@ export async function drawFlamegraph<F extends FlamegraphFormat = 'svg'>(
   const snapshot = await sources.withLines(sources.snapshot());
   // Towers are compared by what their frames say: both must know the same lines.
   const before = since && (await sources.withLines(since));
+  const { renderFlamegraph } = await import('../report/flamegraph/flamegraph.js');
   return renderFlamegraph(snapshot, { format, what, since: before, only, foldPlumbing });
 }

@@ -1,5 +1,5 @@
 import type { SnapshotDiff } from '../report/diff.js';
-import type { FlamegraphFile, FlamegraphFormat } from '../report/flamegraph/flamegraph.js';
+import type { FlamegraphFile, FlamegraphFormat } from '../report/flamegraph/formats.js';
 import type { FrameFilter } from '../report/frame-filter.js';
 import type { HeapLeak, HeapSite } from '../report/heap/sites.js';
 import type { PagemapFormat } from '../report/pagemap/pagemap.js';

@@ -23,10 +23,13 @@ export function exportedFunctions(
       return found;
     const symbols = elf.file.read(source.offset, source.bytes);
     const texts = elf.file.read(source.namesOffset, source.namesBytes);
+    // A libc has thousands: most are told apart by their first letter.
+    const initials = new Set([...names].map((name) => name.charCodeAt(0)));
     for (let at = 0; at + SYMBOL_BYTES <= symbols.length; at += SYMBOL_BYTES) {
       const isDefined = symbols.readUInt16LE(at + 6) !== 0;
       if ((symbols[at + 4]! & 15) !== STT_FUNC || !isDefined) continue;
       const name = symbols.readUInt32LE(at);
+      if (!initials.has(texts[name]!)) continue;
       const end = texts.indexOf(0, name);
       if (end < 0 || end - name > 64) continue;
       const text = texts.toString('latin1', name, end);

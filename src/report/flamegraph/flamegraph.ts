@@ -2,17 +2,12 @@ import type { Snapshot } from '../schema.js';
 import { caption } from './caption.js';
 import { type Folded, type FoldOptions, fold } from './fold.js';
 import { foldedText } from './folded.js';
+import type { FlamegraphFile, FlamegraphFormat } from './formats.js';
 import { flameHtml } from './html.js';
 import { layout } from './layout.js';
 import { pprofFile } from './pprof.js';
 import { speedscopeFile } from './speedscope.js';
 import { flameSvg } from './svg.js';
-
-export const FLAMEGRAPH_FORMATS = ['html', 'svg', 'folded', 'speedscope.json', 'pb.gz'] as const;
-export type FlamegraphFormat = (typeof FLAMEGRAPH_FORMATS)[number];
-
-/** What a file of a format holds: text, or bytes. */
-export type FlamegraphFile<F extends FlamegraphFormat> = F extends 'pb.gz' ? Uint8Array : string;
 
 export interface RenderOptions<F extends FlamegraphFormat> extends FoldOptions {
   format: F;

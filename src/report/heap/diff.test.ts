@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
-import { diffSnapshots, diffTable } from '../diff.js';
-import { heapChange, heapChangeLines } from './diff.js';
+import { diffSnapshots } from '../diff.js';
+import { diffTable } from '../diff-table.js';
+import { heapChange } from './diff.js';
+import { heapChangeLines } from './diff-lines.js';
 import { sampleHeapSnapshot } from './sample.js';
 
 test('the sites that grew, and no others', () => {

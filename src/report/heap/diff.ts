@@ -1,7 +1,5 @@
-import { formatBytes, formatChange, formatCount } from '../bytes.js';
 import type { OwnerKind, Snapshot } from '../schema.js';
 import { frameName } from '../stacks.js';
-import { cut, printable } from '../text.js';
 import { type HeapSite, heapSites } from './sites.js';
 
 /** A stack from which more lives than before. */
@@ -26,8 +24,6 @@ export interface HeapChange {
 }
 
 const MOST_SITES = 100;
-const SITES_SHOWN = 5;
-const FRAMES_SHOWN = 8;
 /** Of estimates, what is within so many standard errors may be chance. */
 const CHANCE_ERRORS = 2;
 
@@ -71,34 +67,4 @@ function growthOf(now: HeapSite, before: HeapSite | undefined): HeapSiteGrowth {
 
 function combined(one: number, other: number): number {
   return Math.round(Math.hypot(one, other));
-}
-
-const NOT_COMPARED =
-  'heap: not compared, a collector that came in between does not know of older blocks; keep one running (offheap top)';
-
-/** The heap's change and the sites that grew most; nothing where nothing changed. */
-export function heapChangeLines(change: HeapChange | null, columns: number): string[] {
-  if (change === null) return ['', cut(NOT_COMPARED, columns)];
-  if (change.bytes === 0 && change.allocations === 0 && change.grown.length === 0) return [];
-  const lines = ['', `heap: ${changeText(change)}`];
-  for (const site of change.grown.slice(0, SITES_SHOWN)) {
-    lines.push('', `${printable(site.owner)}: ${changeText(site)}`);
-    const shown = site.frames.slice(0, FRAMES_SHOWN);
-    for (const frame of shown) lines.push(`    ${printable(frame)}`);
-    const hidden = site.frames.length - shown.length;
-    if (hidden > 0) lines.push(`    … ${hidden} more frames`);
-  }
-  const rest = change.grown.length - SITES_SHOWN;
-  if (rest > 0) lines.push('', `… and ${rest} more stacks that grew`);
-  return lines.map((line) => cut(line, columns));
-}
-
-function changeText({
-  bytes,
-  allocations,
-  standardErrorBytes,
-}: Pick<HeapChange, 'bytes' | 'allocations' | 'standardErrorBytes'>): string {
-  const error = standardErrorBytes > 0 ? ` ± ${formatBytes(standardErrorBytes)}` : '';
-  const sign = allocations > 0 ? '+' : '';
-  return `${formatChange(bytes)}${error} in ${sign}${formatCount(allocations, 'allocation')}`;
 }
