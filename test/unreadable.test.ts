@@ -3,9 +3,10 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { AccountNode, AccountReport, Snapshot } from '../src/report/schema.js';
+import type { AccountNode, AccountReport, Snapshot, TrimReport } from '../src/report/schema.js';
 import { shimPath } from '../src/session/shim.js';
 import { buildC, buildSharedC } from './support/build.js';
+import { HeapHolder } from './support/heap-holder.js';
 import { channelFolder, Holder, offheap, preloaded, scratchFolder } from './support/offheap.js';
 import { ROOT } from './support/paths.js';
 import { Running } from './support/running.js';
@@ -96,4 +97,26 @@ test('a recorded process that may not be examined: what is known, and what is mi
   expect(owners.find(({ owner }) => owner === 'undumpable')?.bytes).toBe(4 << 20);
   expect(rss.anonymousBytes).toBeGreaterThan(4 << 20);
   await running.end();
+});
+
+test('memory that may not be read: what an allocator holds is not told, but it gives back what it can', async () => {
+  const dir = channelFolder();
+  const holder = await HeapHolder.alone(dir);
+  await holder.tell('keep 4000 1000');
+  await holder.tell('drop 3000');
+  const command = ['account', String(holder.pid), '--trim', '--json', '--dir', dir];
+  let isDone = false;
+  const asked = offheap(command, { env: { LD_PRELOAD: buildSharedC('unreadable_memory') } }).finally(() => {
+    isDone = true;
+  });
+  // One of its threads does it when it next allocates.
+  while (!isDone) await holder.tell('churn 1 64');
+  const { status, stdout, stderr } = await asked;
+  expect([status, stderr]).toEqual([0, '']);
+  const { trim, problems, explainedPercent } = JSON.parse(stdout) as AccountReport & { trim: TrimReport };
+  expect(trim).toMatchObject({ by: 'malloc_trim', predictedBytes: null });
+  expect(trim.returnedBytes).toBeGreaterThan(2_000_000);
+  expect(explainedPercent).toBe(100);
+  expect(problems.join('; ')).toContain("the inside of libc.so.6 can't be read");
+  await holder.leave();
 });

@@ -280,7 +280,7 @@ export interface TrimReport {
   /** Resident bytes of the process, and the part that allocators have mapped. */
   before: { residentBytes: number; allocatorBytes: number };
   after: { residentBytes: number; allocatorBytes: number };
-  /** What was said beforehand of malloc_trim; null of other functions. */
+  /** What was said beforehand of malloc_trim; null of other functions, and where the process's memory may not be read. */
   predictedBytes: number | null;
   /** By so much the memory that allocators had mapped before has shrunk. */
   returnedBytes: number;

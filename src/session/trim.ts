@@ -6,6 +6,7 @@ import { askTarget, type RequestLimits } from '../drain/request.js';
 import { LIBC_MODULES, matches } from '../ledger/plumbing.js';
 import type { TrimReport } from '../report/schema.js';
 import { layout } from '../wire/addon.js';
+import { OffheapError } from '../wire/error.js';
 import type { ProcessFacts } from './process-facts.js';
 import type { Program } from './program.js';
 
@@ -30,7 +31,7 @@ export async function trimTarget(
     residentBytes: memoryTotals(pid).totalBytes,
     allocatorBytes: sum(measureResidency(pid, ranges).map(({ residentBytes }) => residentBytes)),
   });
-  const predictedBytes = hasGlibc ? readGlibcHeaps(pid).trimmableResidentBytes : null;
+  const predictedBytes = hasGlibc ? trimmableBytes(pid) : null;
   const before = look();
   const { answer, answerSource } = await askTarget(recording.drain.channel, 'trim', limits);
   const by = layout.enumerations.memoryReturns[answerSource] ?? 'unknown';
@@ -43,6 +44,16 @@ export async function trimTarget(
     predictedBytes: by === 'malloc_trim' ? predictedBytes : null,
     returnedBytes: Math.max(0, before.allocatorBytes - after.allocatorBytes),
   };
+}
+
+/** Null where its memory may not be read: it can give back all the same. */
+function trimmableBytes(pid: number): number | null {
+  try {
+    return readGlibcHeaps(pid).trimmableResidentBytes;
+  } catch (error) {
+    if (!(error instanceof OffheapError) || error.code !== 'PROCESS_REFUSED') throw error;
+    return null;
+  }
 }
 
 function sum(values: readonly number[]): number {
