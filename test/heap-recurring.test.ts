@@ -1,20 +1,19 @@
 // The stacks that the shim keeps and finds again: its own check holds each capture against a whole walk.
-import { execFileSync } from 'node:child_process';
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { channelFiles } from '../src/drain/directory.js';
 import { Channel } from '../src/wire/channel.js';
 import { buildCxx } from './support/build.js';
 import { PROGRAMS, type Program } from './support/heap-programs.js';
-import { channelFolder, preloaded, scratchFolder } from './support/offheap.js';
-import { ROOT } from './support/paths.js';
+import { channelFolder, preloaded } from './support/offheap.js';
 import { run } from './support/recorded.js';
+import { buildShimMutant } from './support/shim-mutant.js';
 
-const SOURCE = 'preload/unwind/recurring_stacks.h';
-const PROOF = 'stack->repeats(start.frame, start.rsp, start.rbp, window)';
-const NO_PROOF =
-  'window.high != 0 && stack->count() > 0 && stack->frames()[stack->count() - 1].rsp == start.rsp';
+/** The proof that nothing has changed since a stack was kept, and none. */
+const UNPROVEN = {
+  source: 'preload/unwind/recurring_stacks.h',
+  from: 'stack->repeats(start.frame, start.rsp, start.rbp, window)',
+  to: 'window.high != 0 && stack->count() > 0 && stack->frames()[stack->count() - 1].rsp == start.rsp',
+};
 
 /** Room for all events: nobody reads them. */
 const CHUNKS = 16_384;
@@ -46,23 +45,6 @@ async function checkedCaptures({ command, env = {} }: Program, shim?: string) {
   };
 }
 
-/** The shim without the proof that nothing has changed since a stack was kept. */
-function buildMutant(): string {
-  const folder = scratchFolder();
-  for (const part of ['preload', 'native']) {
-    cpSync(join(ROOT, part), join(folder, part), { recursive: true });
-  }
-  const source = readFileSync(join(ROOT, SOURCE), 'utf8');
-  expect(source.split(PROOF), `${SOURCE} has changed: mend the mutation`).toHaveLength(2);
-  writeFileSync(join(folder, SOURCE), source.replace(PROOF, NO_PROOF));
-  const build = join(folder, 'build');
-  const quiet = { stdio: ['ignore', 'ignore', 'inherit'] as ['ignore', 'ignore', 'inherit'] };
-  const output = `-DCMAKE_LIBRARY_OUTPUT_DIRECTORY=${build}`;
-  execFileSync('cmake', ['-S', join(folder, 'preload'), '-B', build, output], quiet);
-  execFileSync('cmake', ['--build', build, '--', '-j2'], quiet);
-  return join(build, 'liboffheap.so');
-}
-
 const tallies: number[] = [];
 const cases = [SHAPES, ...PROGRAMS].map((program) => [program.name, program] as const);
 
@@ -83,5 +65,5 @@ test('these were more than a million', (context) => {
 });
 
 test('stacks that are taken for known unproven are found out', { timeout: 180_000 }, async () => {
-  expect((await checkedCaptures(SHAPES, buildMutant())).wrong).toBeGreaterThan(0);
+  expect((await checkedCaptures(SHAPES, buildShimMutant(UNPROVEN))).wrong).toBeGreaterThan(0);
 });

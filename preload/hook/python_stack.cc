@@ -279,13 +279,13 @@ __attribute__((noinline)) uint32_t capture_python(PythonStack& python, const unw
     return python.node != 0 ? python.node : native;
 }
 
-__attribute__((noinline)) uint32_t find_or_capture(ThreadState* state, uint32_t native, uint32_t generation) {
+__attribute__((noinline)) uint32_t find_or_capture(ThreadState* state, uint32_t native, bool is_labelled,
+                                                   uint32_t generation) {
     const uint64_t thread = python::this_thread_state();
     if (thread == 0) return native;
     PythonStack* const python = python_stack_of(state, generation);
     if (python == nullptr) return native;
     const unwind::RememberedStack& stack = *state->last;
-    const bool is_labelled = native != 0 && stack.label() == native;
     if (is_labelled) {
         const python::NativeCapture capture = {&stack, stack.turn()};
         const uint32_t node = python->recurring.find(thread, native, capture, RunsStill{stack});
@@ -294,22 +294,30 @@ __attribute__((noinline)) uint32_t find_or_capture(ThreadState* state, uint32_t 
     return capture_python(*python, stack, thread, native, is_labelled, generation);
 }
 
+// Of a labelled stack.
+__attribute__((noinline)) uint32_t find_before_latest(ThreadState* state, uint32_t native,
+                                                      uint32_t generation) {
+    const unwind::RememberedStack& stack = *state->last;
+    const uint32_t node = state->python->recurring.find_before_latest(native, {&stack, stack.turn()});
+    return node != 0 ? node : find_or_capture(state, native, true, generation);
+}
+
 }  // namespace
 
-__attribute__((noinline)) uint32_t with_python_frames(ThreadState* state, uint32_t native,
+__attribute__((noinline)) uint32_t with_python_frames(ThreadState* state, uint32_t native, bool is_labelled,
                                                       uint32_t generation) {
     PythonStack* const python = state->python;
     const unwind::RememberedStack& stack = *state->last;
     // What is remembered is of the labels' channel and generation.
-    const bool may_recur = python != nullptr && python->generation == generation &&
-                           python->channel_id == state->labels_channel_id && native != 0 &&
-                           stack.label() == native;
+    const bool may_recur = is_labelled && python != nullptr && python->generation == generation &&
+                           python->channel_id == state->labels_channel_id;
     if (__builtin_expect(may_recur, 1)) {
         const python::NativeCapture capture = {&stack, stack.turn()};
-        const uint32_t node = python->recurring.find_latest(native, capture, RunsStill{stack});
+        const uint32_t node = python->recurring.find_latest(native, capture);
         if (__builtin_expect(node != 0, 1)) return node;
+        return find_before_latest(state, native, generation);
     }
-    return find_or_capture(state, native, generation);
+    return find_or_capture(state, native, is_labelled, generation);
 }
 
 }  // namespace offheap::hook

@@ -60,7 +60,7 @@ struct PythonStack {
 };
 
 // The node of the thread's last capture with its Python frames. `native` is the node of the native ones, and
-// what comes back where there are no others.
-uint32_t with_python_frames(ThreadState* state, uint32_t native, uint32_t generation);
+// what comes back where there are no others. `is_labelled`: it is the captured stack's label.
+uint32_t with_python_frames(ThreadState* state, uint32_t native, bool is_labelled, uint32_t generation);
 
 }  // namespace offheap::hook

@@ -197,7 +197,10 @@ CallStack stack_of(ThreadState* state, const unwind::Registers& registers, uint6
     captured.set_labelled(nodes.known);
     stack.repeated = captured.unchanged() == captured.count();
     if (caller != 0 && !stack.repeated) keep_recurring(state, registers, caller);
-    if (python::is_present()) stack.node = with_python_frames(state, stack.node, generation);
+    if (python::is_present()) {
+        const bool is_labelled = stack.node != 0 && state->last->label() == stack.node;
+        stack.node = with_python_frames(state, stack.node, is_labelled, generation);
+    }
     if (__builtin_expect(!is_undisturbed(state, turn), 0)) {
         // A handler on an alternate stack above took this capture for one that is over, and its memory.
         forget_stacks(state);
@@ -241,7 +244,9 @@ uint32_t known_stack(ThreadState* state, uint64_t rip, uint64_t rsp, uint64_t rb
 __attribute__((noinline)) uint32_t stack_with_python(ThreadState* state, uint64_t stack_pointer,
                                                      uint32_t native) {
     const uint32_t turn = begin_capture(state, stack_pointer);
-    const uint32_t node = with_python_frames(state, native, state->labels_generation);
+    // As known_stack() has told it.
+    const bool is_labelled = true;
+    const uint32_t node = with_python_frames(state, native, is_labelled, state->labels_generation);
     const bool undisturbed = is_undisturbed(state, turn);
     if (__builtin_expect(!undisturbed, 0)) forget_stacks(state);
     end_capture(state);

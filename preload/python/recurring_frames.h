@@ -49,27 +49,31 @@ class RecurringFrames {
         const uint32_t place = place_of(native, youngest, instruction_at(youngest));
         Chain& chain = chains_[place];
         if (chain.state != state || !stands(chain, native, capture, is_at)) return 0;
-        latest_[native % kLatest] = static_cast<uint16_t>(place);
+        note_latest(native, place);
         return chain.node;
     }
 
-    // The same where the calling thread is in the frames that it was in last on top of that native stack, and
-    // holds the GIL; 0 in all other cases.
-    template <class IsAt>
-    __attribute__((always_inline)) uint32_t find_latest(uint32_t native, const NativeCapture& capture,
-                                                        IsAt is_at) {
-        Chain& chain = chains_[latest_[native % kLatest] % kChains];
-        if (!chain.tells_state || used_ == 0 || epoch_ != readable_pages.epoch()) return 0;
-        return stands(chain, native, capture, is_at) ? chain.node : 0;
+    // The same where the calling thread is in the frames that it was in last on top of that native stack,
+    // which is still the one that they were proven on, and holds the GIL; 0 in all other cases.
+    __attribute__((always_inline)) uint32_t find_latest(uint32_t native, const NativeCapture& capture) const {
+        return find_at(latest_[native % kLatest].place, native, capture);
     }
 
-    // Keeps the node of a whole chain. `call_of(entry)` tells which call runs a frame; asked from the oldest
-    // one on.
+    // The same of those that it was in before.
+    uint32_t find_before_latest(uint32_t native, const NativeCapture& capture) {
+        const uint16_t place = latest_[native % kLatest].place_before;
+        const uint32_t node = find_at(place, native, capture);
+        if (node != 0) note_latest(native, place);
+        return node;
+    }
+
+    // Keeps the node of a whole chain, if it was to be kept of late already: most chains never come again.
+    // `call_of(entry)` tells which call runs a frame; asked from the oldest one on.
     template <class CallOf>
     void keep(uint64_t state, const RememberedFrames& frames, uint32_t native, const NativeCapture& capture,
               uint32_t node, CallOf call_of) {
         const uint32_t count = frames.count();
-        if (count == 0 || count > kMostFrames) return;
+        if (count == 0 || count > kMostFrames || !comes_again(node)) return;
         if (epoch_ != frames.epoch()) forget();
         epoch_ = frames.epoch();
         unwind::ReadWord* const words = room_for_writing(count);
@@ -92,7 +96,7 @@ class RecurringFrames {
         // Last: a signal handler may look for a stack of its own meanwhile.
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         chain.node = node;
-        latest_[native % kLatest] = static_cast<uint16_t>(place);
+        note_latest(native, place);
     }
 
     void forget() {
@@ -105,10 +109,11 @@ class RecurringFrames {
     static constexpr uint32_t kChainBits = 9;
     static constexpr uint32_t kChains = 1u << kChainBits;
     static constexpr uint32_t kLatest = 1024;
+    static constexpr uint32_t kSeen = 2048;
     static constexpr uint32_t kWords = 1u << 16;
     static constexpr uint32_t kGroup = 4;  // a chain's words are so many, or twice, or three times...
 
-    struct Chain {
+    struct alignas(64) Chain {
         uint64_t state;
         NativeCapture capture;
         uint32_t native;
@@ -125,18 +130,22 @@ class RecurringFrames {
     template <class IsAt>
     __attribute__((always_inline)) bool stands(Chain& chain, uint32_t native, const NativeCapture& capture,
                                                IsAt is_at) {
-        if (chain.node == 0 || chain.native != native || chain.start > chain.calls ||
-            chain.calls > chain.end || chain.end > kWords) {
-            return false;
-        }
-        const unwind::ReadWord* const calls = words_ + chain.calls;
-        for (const unwind::ReadWord* word = words_ + chain.start; word < calls; word += kGroup) {
+        if (chain.node == 0 || chain.native != native || !are_as_read(chain)) return false;
+        if (chain.capture == capture) return true;
+        if (chain.calls > chain.end || chain.end > kWords) return false;
+        if (!are_run(words_ + chain.calls, words_ + chain.end, is_at)) return false;
+        chain.capture = capture;
+        return true;
+    }
+
+    // Whether its words are what they were.
+    __attribute__((always_inline)) bool are_as_read(const Chain& chain) const {
+        if (chain.start >= chain.calls || chain.calls > kWords) return false;
+        const unwind::ReadWord* const end = words_ + chain.calls;
+        for (const unwind::ReadWord* word = words_ + chain.start; word < end; word += kGroup) {
             if (!is_as_read(word[0]) || !is_as_read(word[1]) || !is_as_read(word[2]) || !is_as_read(word[3]))
                 return false;
         }
-        if (chain.capture == capture) return true;
-        if (!are_run(calls, words_ + chain.end, is_at)) return false;
-        chain.capture = capture;
         return true;
     }
 
@@ -159,6 +168,28 @@ class RecurringFrames {
         return {static_cast<uint32_t>(call), static_cast<uint32_t>(call >> 32)};
     }
 
+    __attribute__((always_inline)) uint32_t find_at(uint32_t place, uint32_t native,
+                                                    const NativeCapture& capture) const {
+        const Chain& chain = chains_[place % kChains];
+        const bool may_stand = chain.tells_state && chain.native == native && chain.capture == capture &&
+                               epoch_ == readable_pages.epoch();
+        return may_stand && are_as_read(chain) ? chain.node : 0;
+    }
+
+    void note_latest(uint32_t native, uint32_t place) {
+        Latest& latest = latest_[native % kLatest];
+        if (latest.place == place) return;
+        latest.place_before = latest.place;
+        latest.place = static_cast<uint16_t>(place);
+    }
+
+    bool comes_again(uint32_t node) {
+        uint32_t& seen = seen_[node % kSeen];
+        const bool is_known = seen == node;
+        seen = node;
+        return is_known;
+    }
+
     // Whether the interpreter's lock is the state's; false where the interpreter doesn't tell.
     static bool holds_lock(uint64_t state);
 
@@ -173,9 +204,14 @@ class RecurringFrames {
     Chain& chain_of(uint32_t place, const unwind::ReadWord* written, uint32_t count);
 
     Chain chains_[kChains];
-    uint16_t latest_[kLatest];  // the chain that was found last, by native stack
-    uint32_t used_;             // of `words_`
-    uint32_t epoch_;            // of the readable pages: all kept words were readable then
+    // The chains that were found last, by native stack.
+    struct Latest {
+        uint16_t place;
+        uint16_t place_before;
+    } latest_[kLatest];
+    uint32_t seen_[kSeen];  // nodes that were to be kept
+    uint32_t used_;         // of `words_`
+    uint32_t epoch_;        // of the readable pages: all kept words were readable then
     unwind::ReadWord words_[kWords];
 };
 

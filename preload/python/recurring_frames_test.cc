@@ -57,6 +57,10 @@ class RecurringFramesTest : public testing::Test {
         ASSERT_EQ(remembered_.capture(address_of(state_), *known_code_,
                                       [](const CodeDescription&) { return uint32_t{1}; }),
                   FrameEnd::root);
+        // What comes once is not kept.
+        for (int i = 0; i < 2; ++i) keep(native, node);
+    }
+    void keep(uint32_t native, uint32_t node) {
         recurring_->keep(address_of(state_), remembered_, native, capture_, node,
                          [](uint64_t) { return kCall; });
     }
@@ -73,9 +77,9 @@ class RecurringFramesTest : public testing::Test {
     uint32_t find(uint32_t native = kNative, bool is_there = true) {
         return recurring_->find(address_of(state_), native, capture_, is_at(is_there));
     }
-    uint32_t find_latest(uint32_t native = kNative, bool is_there = true) {
-        return recurring_->find_latest(native, capture_, is_at(is_there));
-    }
+    uint32_t find_latest(uint32_t native = kNative) { return recurring_->find_latest(native, capture_); }
+    uint32_t find_before_latest() { return recurring_->find_before_latest(kNative, capture_); }
+
     Interpreter before_;
     uint64_t state_[32] = {}, cframe_[4] = {}, call_[16] = {}, frames_[3][16] = {}, codes_[3][32] = {};
     uint64_t runtime_[4] = {}, file_[16] = {}, name_[16] = {}, lines_[16] = {};
@@ -95,6 +99,42 @@ TEST_F(RecurringFramesTest, FindsTheChainAgain) {
     EXPECT_EQ(find(kNative, false), 0u) << "run by another call of the evaluator";
     EXPECT_EQ(find(), kNode);
     EXPECT_EQ(find(kNative, false), kNode) << "on a native stack that has not changed since";
+}
+
+TEST_F(RecurringFramesTest, AChainIsKeptWhenItComesAgain) {
+    remembered_.capture(address_of(state_), *known_code_, [](const CodeDescription&) { return uint32_t{1}; });
+    keep(kNative, kNode);
+    EXPECT_EQ(find(), 0u);
+    keep(kNative, kNode);
+    EXPECT_EQ(find(), kNode);
+}
+
+TEST_F(RecurringFramesTest, TheLatestChainIsFoundOnTheNativeStackThatItWasProvenOn) {
+    hold_lock();
+    capture_and_keep();
+    EXPECT_EQ(find_latest(), kNode);
+    capture_.turn = 2;
+    EXPECT_EQ(find_latest(), 0u) << "the native stack has been walked anew";
+    EXPECT_EQ(find(), kNode);
+    EXPECT_EQ(find_latest(), kNode);
+}
+
+TEST_F(RecurringFramesTest, TwoChainsMayTakeTurnsOnANativeStack) {
+    hold_lock();
+    capture_and_keep();
+    enter(frames_[1]);
+    capture_and_keep(kNative, kNode + 1);
+    EXPECT_EQ(find_latest(), kNode + 1);
+    EXPECT_EQ(find_before_latest(), 0u) << "it is not in that one";
+    enter(frames_[2]);
+    EXPECT_EQ(find_latest(), 0u);
+    EXPECT_EQ(find_before_latest(), kNode);
+    EXPECT_EQ(find_latest(), kNode);
+    enter(frames_[1]);
+    EXPECT_EQ(find_before_latest(), kNode + 1);
+    enter(frames_[2]);
+    set(frames_[0], interpreter.structures.frame_instruction, 0x5000);
+    EXPECT_EQ(find_before_latest(), 0u) << "another instruction";
 }
 
 TEST_F(RecurringFramesTest, FindsTheLatestChainOfAStateThatHoldsTheLock) {
