@@ -50,13 +50,10 @@ function expectAsked({ asked }: AccountNode, held: Held, moreBytes = 0): void {
   expect(asked!.slackBytes! - held.slack).toBeLessThan(FEW_BYTES + moreBytes / 8);
 }
 
-/** A loaded machine may not run the program within the time that an account waits. */
-function untilTold(target: AccountedTarget, name: string): AccountReport {
-  for (let tries = 0; ; tries++) {
-    const account = target.account();
-    const { asked } = allocatorOf(account, name);
-    if (tries === 20 || (account.problems.length === 0 && asked?.slackBytes !== null)) return account;
-  }
+function untilTold(target: AccountedTarget, name: string): Promise<AccountReport> {
+  return target.accountTold(
+    (account) => account.problems.length === 0 && allocatorOf(account, name).asked?.slackBytes !== null,
+  );
 }
 
 test('glibc: to the byte, in the main heap, in arenas, and of mapped blocks', async () => {
@@ -95,7 +92,7 @@ test.for([
   needs(context, need);
   const { target, held } = await slackTarget('exact', library);
   await using _ = target;
-  const account = untilTold(target, library);
+  const account = await untilTold(target, library);
   const node = allocatorOf(account, library);
   expect(account.problems).toEqual([]);
   expectAsked(node, held, CXX_BYTES);
@@ -113,7 +110,7 @@ test('mimalloc, which tells nothing: by the recorded blocks and the pages that t
   const library = 'libmimalloc.so.2';
   const { target, held } = await slackTarget('exact', library);
   await using _ = target;
-  const account = untilTold(target, library);
+  const account = await untilTold(target, library);
   const node = allocatorOf(account, library);
   expect(account.problems).toEqual([]);
   expect(node.asked!.bytes - held.asked).toBeLessThan(FEW_BYTES);

@@ -33,9 +33,7 @@ test.for([
     needs(context, need);
     const { target, heldBytes } = await steady(library);
     await using _ = target;
-    // A loaded machine may not run it within the time that an account waits.
-    let account = target.account();
-    for (let tries = 0; tries < 20 && account.problems.length > 0; tries++) account = target.account();
+    const account = await target.accountTold();
     expect(account.problems).toEqual([]);
     const { node, bytes } = partsOf(account, library);
     // The program counts its blocks' slack, too. It stands apart where samples tell of it, which depends on when this began to

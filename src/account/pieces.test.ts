@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import fc from '../../test/support/properties.js';
 import type { Claims } from './claims.js';
 import { type ProcMapping, parseMaps } from './maps.js';
 import { cutAtClaims } from './pieces.js';

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import fc from '../../test/support/properties.js';
 import { sampleHeapSnapshot } from '../report/heap/sample.js';
 import { type Overview, overviewOf, ownerKey } from '../report/overview.js';
 import { sampleSnapshot } from '../report/sample.js';

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import fc from '../../test/support/properties.js';
 import { judge, type MemoryHistory, type OwnerSeries } from './verdict.js';
 
 const MB = 1e6;

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import fc from '../../test/support/properties.js';
 import type { MappingEvent } from '../wire/event.js';
 import { ByteWriter, CheckpointError } from './byte-codec.js';
 import { MappingLedger } from './mapping-ledger.js';

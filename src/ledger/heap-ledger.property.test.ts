@@ -5,9 +5,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { HeapChannelFile, type HeapEventKind } from '../../test/support/heap-channel.js';
+import fc from '../../test/support/properties.js';
 import { HeapChannel } from '../wire/heap.js';
 import { HEAP_MODES, type HeapMode } from '../wire/heap-mode.js';
 import { type HeapAllocation, HeapModel, type HeapTruth, heapWeight } from './heap-model.js';

@@ -3,8 +3,9 @@
  * steps (announce, take effect in the kernel, report), and the threads' steps interleave, so that addresses are reused
  * between one thread's steps.
  */
-import fc from 'fast-check';
+
 import { expect, test } from 'vitest';
+import fc from '../../test/support/properties.js';
 import type { MappingEvent, Operation, Phase } from '../wire/event.js';
 import { MappingLedger } from './mapping-ledger.js';
 

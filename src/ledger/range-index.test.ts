@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import fc from '../../test/support/properties.js';
 import { NO_HOLE, RangeIndex } from './range-index.js';
 import { ROW, RowBuffer } from './row-buffer.js';
 

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import fc from '../../test/support/properties.js';
 import { ElfError } from './bounded-file.js';
 import { ElfFile } from './elf.js';
 import { MemoryImage } from './memory-image.js';

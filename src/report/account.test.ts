@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import fc from '../../test/support/properties.js';
 import { accountTree } from './account.js';
 import type { AccountNode, AccountReport } from './schema.js';
 import { stringWidth } from './width.js';

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import fc from '../../test/support/properties.js';
 import { wholeNumbers } from './whole-numbers.js';
 
 test('rows add up to the rounded total, none off by more than one', () => {

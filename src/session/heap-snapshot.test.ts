@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import fc from '../../test/support/properties.js';
 import type { HeapAttribution } from '../ledger/heap-attribution.js';
 import type { HeapSites, HeapTotals } from '../wire/heap.js';
 import { heapSnapshot, OTHER_SITES } from './heap-snapshot.js';

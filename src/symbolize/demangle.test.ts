@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import fc from '../../test/support/properties.js';
 import { demangleD } from './d/demangle.js';
 import { demangle } from './demangle.js';
 import { lineName } from './short-name.js';

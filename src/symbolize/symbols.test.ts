@@ -13,8 +13,8 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import fc from '../../test/support/properties.js';
 import { BoundedFile, ElfError } from '../modules/bounded-file.js';
 import { ElfFile } from '../modules/elf.js';
 import { PF_X, PT_LOAD } from '../modules/elf-headers.js';

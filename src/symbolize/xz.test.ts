@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
+import fc from '../../test/support/properties.js';
 import { ElfError } from '../modules/bounded-file.js';
 import { decompressXz } from './xz.js';
 

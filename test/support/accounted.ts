@@ -90,6 +90,18 @@ export class AccountedTarget implements AsyncDisposable {
     return this.session.account();
   }
 
+  /** The account once it says all: a loaded machine may not run the program within the time that an account waits. */
+  async accountTold(
+    saysAll = ({ problems }: AccountReport) => problems.length === 0,
+  ): Promise<AccountReport> {
+    const limit = performance.now() + HANGS_AFTER_MS;
+    for (;;) {
+      const account = this.account();
+      if (saysAll(account) || performance.now() > limit) return account;
+      await sleep(1);
+    }
+  }
+
   /** The account while all threads are stopped, wherever they are; undefined where it has ended. */
   async accountPaused(): Promise<AccountReport | undefined> {
     this.child.kill('SIGSTOP');

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import fc from '../../../test/support/properties.js';
 import { sampleHeapSnapshot } from '../heap/sample.js';
 import { sampleSnapshot } from '../sample.js';
 import type { Snapshot } from '../schema.js';

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import fc from '../../../test/support/properties.js';
 import { type ArenaPages, cellRuns, PAGE_BYTES, pageSums } from './cells.js';
 import { renderPagemap } from './pagemap.js';
 

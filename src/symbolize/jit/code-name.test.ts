@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import fc from '../../../test/support/properties.js';
 import { readCodeName } from './code-name.js';
 
 const said = (raw: string) => {

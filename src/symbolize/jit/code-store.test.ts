@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import fc from '../../../test/support/properties.js';
 import { type CodePiece, CodeStore } from './code-store.js';
 
 const piece = (start: number, bytes: number, name: string, timeNs = 0): CodePiece => ({

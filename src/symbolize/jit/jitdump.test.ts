@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import fc from '../../../test/support/properties.js';
 import type { CodePiece } from './code-store.js';
 import { JitdumpRecords, positionAt, readJitdumpHeader } from './jitdump.js';
 import { debugInfo, dumpHeader, load, move } from './jitdump-sample.js';
