@@ -104,21 +104,60 @@ __attribute__((noinline)) void* allocated_after_request(void* block, size_t byte
     return allocated_under(after_request(control), block, bytes);
 }
 
-__attribute__((noinline)) void record_allocation(void* block, size_t bytes, uint64_t control, bool is_chosen,
-                                                 const unwind::Registers& registers, uint64_t caller) {
+__attribute__((noinline)) void* record_allocation(void* block, size_t bytes, uint64_t control, bool is_chosen,
+                                                  const unwind::Registers& registers, uint64_t caller) {
     const auto address = reinterpret_cast<uint64_t>(block);
     ThreadState* const state = usable_state();
     const LaneInUse in_use(state, control);
-    if (__builtin_expect(!in_use, 0)) return record_alone(address, bytes, control, registers);
+    if (__builtin_expect(!in_use, 0)) {
+        record_alone(address, bytes, control, registers);
+        return block;
+    }
     if (mode_of(control) == HeapMode::kExact) {
         record::note_allocation(process.channel, state->heap, address, bytes,
                                 heap_stack(state, registers, caller));
-        return;
+        return block;
     }
     const auto mean_bytes = static_cast<uint32_t>(control >> 32);
-    if (!is_chosen && !record::is_sampled(state->heap, bytes, mean_bytes)) return;
+    if (!is_chosen && !record::is_sampled(state->heap, bytes, mean_bytes)) return block;
     record::note_sampled(process.channel, state->heap, address, bytes, heap_stack(state, registers, caller),
                          mean_bytes);
+    return block;
+}
+
+__attribute__((noinline)) void* record_allocation_elsewhere(void* block, size_t bytes, uint64_t control,
+                                                            const unwind::Registers& registers,
+                                                            uint64_t caller) {
+    ThreadState* const state = current_state;
+    if (__builtin_expect(is_ready(state, control), 1)) {
+        enter_lane(state, registers.rsp);
+        uint32_t stack = 0;
+        if (python::is_present()) stack = last_stack(state, registers.rip, registers.rsp, registers.rbp);
+        if (stack == 0) stack = recurring_stack(state, registers, caller);
+        if (python::is_present() && stack != 0) stack = stack_with_python(state, registers.rsp, stack);
+        if (__builtin_expect(stack != 0, 1)) {
+            const auto address = reinterpret_cast<uint64_t>(block);
+            if (!record::note_allocation_at_once(process.channel, state->heap, address, bytes, stack)) {
+                return finish_allocation(state, block, bytes, stack);
+            }
+            leave_lane(state);
+            return block;
+        }
+        leave_lane(state);
+    }
+    return record_allocation(block, bytes, control, false, registers, caller);
+}
+
+__attribute__((noinline)) void* finish_allocation(ThreadState* state, void* block, size_t bytes,
+                                                  uint32_t stack) {
+    record::note_allocation(process.channel, state->heap, reinterpret_cast<uint64_t>(block), bytes, stack);
+    leave_lane(state);
+    return block;
+}
+
+__attribute__((noinline)) void finish_release(ThreadState* state, void* block, wire::HeapEvent* entry) {
+    record::release_entry(process.channel, state->heap, reinterpret_cast<uint64_t>(block), entry);
+    leave_lane(state);
 }
 
 __attribute__((noinline)) void record_release(void* block, uint64_t control) {

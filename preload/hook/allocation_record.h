@@ -24,9 +24,19 @@ uint64_t heap_control_of_child();
 void* allocated_after_request(void* block, size_t bytes, uint64_t control);
 
 // `is_chosen`: the sampling has chosen this allocation already.
-void record_allocation(void* block, size_t bytes, uint64_t control, bool is_chosen,
-                       const unwind::Registers& registers, uint64_t caller);
+// Returns the block.
+void* record_allocation(void* block, size_t bytes, uint64_t control, bool is_chosen,
+                        const unwind::Registers& registers, uint64_t caller);
 void record_release(void* block, uint64_t control);
+
+// Mode `exact`: an allocation from another place than the thread's last one, or of a thread whose lane isn't
+// ready. Returns the block.
+void* record_allocation_elsewhere(void* block, size_t bytes, uint64_t control,
+                                  const unwind::Registers& registers, uint64_t caller);
+// With the thread's lane entered, which they leave: an allocation that needs more than a place in the window,
+// and a release of a block that isn't the thread's youngest. The first returns the block.
+void* finish_allocation(ThreadState* state, void* block, size_t bytes, uint32_t stack);
+void finish_release(ThreadState* state, void* block, wire::HeapEvent* entry);
 
 // A release by realloc, which may fail to happen.
 struct ReallocationUnderWay {
@@ -39,28 +49,33 @@ void end_reallocation(const ReallocationUnderWay& under_way, void* block, bool h
 
 // ---- what every call passes ----
 
-// A place in a hook, as the unwinder wants it, and the hook's return address.
-struct Place {
-    uint64_t rip, rsp, rbp, caller;
-};
-
-__attribute__((always_inline)) inline Place this_place() {
-    Place here;
-    __asm__ volatile("lea 0(%%rip), %0\n\tmov %%rsp, %1\n\tmov %%rbp, %2"
-                     : "=r"(here.rip), "=r"(here.rsp), "=r"(here.rbp));
-    here.caller = reinterpret_cast<uint64_t>(__builtin_return_address(0));
-    return here;
+// The instruction that comes next in a hook: a place that the unwinder can start from.
+__attribute__((always_inline)) inline uint64_t this_place() {
+    uint64_t rip;
+    __asm__ volatile("lea 0(%%rip), %0" : "=r"(rip));
+    return rip;
+}
+__attribute__((always_inline)) inline uint64_t stack_pointer() {
+    uint64_t rsp;
+    __asm__ volatile("mov %%rsp, %0" : "=r"(rsp));
+    return rsp;
+}
+// The hook's caller's, unless the hook has saved it.
+__attribute__((always_inline)) inline uint64_t frame_pointer() {
+    uint64_t rbp;
+    __asm__ volatile("mov %%rbp, %0" : "=r"(rbp));
+    return rbp;
 }
 
 // All registers of a place that was passed a moment ago, in the same function: what it keeps of its caller's
 // registers it has saved by then, and what it has not saved it never changes.
-__attribute__((always_inline)) inline unwind::Registers registers_at(const Place& place) {
+__attribute__((always_inline)) inline unwind::Registers registers_at(uint64_t place) {
     unwind::Registers registers;
-    registers.rip = place.rip;
-    registers.rsp = place.rsp;
-    registers.rbp = place.rbp;
-    static_assert(offsetof(unwind::Registers, rbx) == 24 && offsetof(unwind::Registers, r12) == 32);
+    registers.rip = place;
+    static_assert(offsetof(unwind::Registers, rsp) == 8 && offsetof(unwind::Registers, rbx) == 24);
     __asm__ volatile(
+        "mov %%rsp, 8(%0)\n\t"
+        "mov %%rbp, 16(%0)\n\t"
         "mov %%rbx, 24(%0)\n\t"
         "mov %%r12, 32(%0)\n\t"
         "mov %%r13, 40(%0)\n\t"
@@ -72,10 +87,13 @@ __attribute__((always_inline)) inline unwind::Registers registers_at(const Place
     return registers;
 }
 
+__attribute__((always_inline)) inline uint64_t return_address() {
+    return reinterpret_cast<uint64_t>(__builtin_return_address(0));
+}
+
 // wire::Header's; mode `off` where nothing is recorded.
 __attribute__((always_inline)) inline uint64_t heap_control() {
     const runtime::ProcessPage* const page = process.page;
-    if (__builtin_expect(page == nullptr, 0)) return 0;
     const uint32_t state = __atomic_load_n(&page->state, __ATOMIC_ACQUIRE);
     // Before the channel is touched: a child that the kernel has just made has its parent's pointer to it,
     // and nothing there.
@@ -89,11 +107,9 @@ inline constexpr uint64_t kAskAtLength = 0xff;
 
 // The same where it takes but a look, which it nearly always does; else kAskAtLength.
 __attribute__((always_inline)) inline uint64_t heap_control_at_once() {
-    const runtime::ProcessPage* const page = process.page;
-    const bool is_recording =
-        page != nullptr && __atomic_load_n(&page->state, __ATOMIC_ACQUIRE) == runtime::kPageRecording;
-    if (__builtin_expect(!is_recording, 0)) return kAskAtLength;
-    return __atomic_load_n(&process.channel.header()->heap_control, __ATOMIC_ACQUIRE);  // [switch]
+    const uint64_t* const control = __atomic_load_n(&process.page->heap_control, __ATOMIC_ACQUIRE);
+    if (__builtin_expect(control == nullptr, 0)) return kAskAtLength;
+    return __atomic_load_n(control, __ATOMIC_ACQUIRE);  // [switch]
 }
 
 __attribute__((always_inline)) inline wire::HeapMode mode_of(uint64_t control) {
@@ -124,7 +140,8 @@ __attribute__((always_inline)) inline void leave_lane(ThreadState* state) {
 // Whether nothing is to be done for an allocation of so many bytes but to make it. Under a control that the
 // thread has taken in, its countdown is of that control's mean, or has not begun.
 __attribute__((always_inline)) inline bool is_passed_over(uint64_t control, uint64_t bytes) {
-    if (mode_of(control) != wire::HeapMode::kSampled) return mode_of(control) == wire::HeapMode::kOff;
+    if (__builtin_expect(mode_of(control) != wire::HeapMode::kSampled, 0))
+        return mode_of(control) == wire::HeapMode::kOff;
     ThreadState* const state = current_state;
     return state > kEndingThread && state->heap_control == control &&
            record::is_within_gap(state->heap, bytes);
@@ -132,40 +149,42 @@ __attribute__((always_inline)) inline bool is_passed_over(uint64_t control, uint
 
 // The same for a free.
 __attribute__((always_inline)) inline bool is_passed_over(uint64_t control, const void* block) {
-    if (mode_of(control) != wire::HeapMode::kSampled) return mode_of(control) == wire::HeapMode::kOff;
+    if (__builtin_expect(mode_of(control) != wire::HeapMode::kSampled, 0))
+        return mode_of(control) == wire::HeapMode::kOff;
     return !record::may_be_sampled(reinterpret_cast<uint64_t>(block));
 }
 
-// Notes a block that the allocator has handed out, or nothing where it has refused. Of mode `exact`.
+// Notes a block that the allocator has handed out, or nothing where it has refused. Of mode `exact`. What
+// happens rarely ends it, so that nothing has to be kept over a call.
 __attribute__((always_inline)) inline void* allocated_exactly(uint64_t control, void* block, size_t bytes) {
     if (__builtin_expect(block == nullptr, 0)) return block;
     ThreadState* const state = current_state;
-    const Place here = this_place();
-    if (__builtin_expect(is_ready(state, control), 1)) {
-        enter_lane(state, here.rsp);
-        uint32_t stack = known_stack(state, here.rip, here.rsp, here.rbp, here.caller);
-        if (python::is_present() && stack != 0) stack = stack_with_python(state, here.rsp, stack);
+    const uint64_t here = this_place();
+    if (__builtin_expect(is_ready(state, control) && !python::is_present(), 1)) {
+        const uint64_t rsp = stack_pointer();
+        enter_lane(state, rsp);
+        const uint32_t stack = last_stack(state, here, rsp, frame_pointer());
         if (__builtin_expect(stack != 0, 1)) {
-            record::note_allocation(process.channel, state->heap, reinterpret_cast<uint64_t>(block), bytes,
-                                    stack);
+            if (!record::note_allocation_at_once(process.channel, state->heap,
+                                                 reinterpret_cast<uint64_t>(block), bytes, stack)) {
+                return finish_allocation(state, block, bytes, stack);
+            }
             leave_lane(state);
             return block;
         }
         leave_lane(state);
     }
-    record_allocation(block, bytes, control, false, registers_at(here), here.caller);
-    return block;
+    return record_allocation_elsewhere(block, bytes, control, registers_at(here), return_address());
 }
 
 // The same of mode `sampled`.
 __attribute__((always_inline)) inline void* allocated_sampled(uint64_t control, void* block, size_t bytes) {
     if (block == nullptr) return block;
     ThreadState* const state = current_state;
-    const Place here = this_place();
+    const uint64_t here = this_place();
     const bool ready = is_ready(state, control);
     if (ready && !record::is_sampled(state->heap, bytes, control >> 32)) return block;
-    record_allocation(block, bytes, control, ready, registers_at(here), here.caller);
-    return block;
+    return record_allocation(block, bytes, control, ready, registers_at(here), return_address());
 }
 
 // The same of any mode.
@@ -198,8 +217,12 @@ __attribute__((always_inline)) inline bool is_followed(uint64_t control, void* b
 __attribute__((always_inline)) inline void record_followed(uint64_t control, void* block) {
     ThreadState* const state = current_state;
     if (__builtin_expect(mode_of(control) == wire::HeapMode::kExact && is_ready(state, control), 1)) {
-        enter_lane(state, this_place().rsp);
-        record::note_release(process.channel, state->heap, reinterpret_cast<uint64_t>(block));
+        enter_lane(state, stack_pointer());
+        const auto address = reinterpret_cast<uint64_t>(block);
+        wire::HeapEvent* const entry = record::find_entry(state->heap, address);
+        if (!record::note_release_at_once(state->heap, entry, address)) {
+            return finish_release(state, block, entry);
+        }
         leave_lane(state);
         return;
     }

@@ -17,14 +17,24 @@ namespace {
 using offheap::hook::after_request;
 using offheap::hook::allocated_exactly;
 using offheap::hook::allocated_under;
+using offheap::hook::current_state;
+using offheap::hook::enter_lane;
+using offheap::hook::finish_release;
 using offheap::hook::heap_control;
 using offheap::hook::heap_control_at_once;
 using offheap::hook::is_followed;
 using offheap::hook::is_passed_over;
+using offheap::hook::is_ready;
 using offheap::hook::is_requested;
 using offheap::hook::kAskAtLength;
+using offheap::hook::leave_lane;
 using offheap::hook::mode_of;
 using offheap::hook::record_followed;
+using offheap::hook::stack_pointer;
+using offheap::hook::ThreadState;
+using offheap::record::find_entry;
+using offheap::record::note_release_at_once;
+using offheap::wire::HeapEvent;
 using offheap::wire::HeapMode;
 
 // Before a block is made: a request is answered outside of the allocator.
@@ -50,8 +60,23 @@ __attribute__((noinline)) void* calloc_otherwise(size_t count, size_t bytes, uin
     control = asked_at_length(control);
     return allocated_under(control, allocator.calloc(count, bytes), count * bytes);
 }
-__attribute__((noinline)) void free_exactly(void* block, uint64_t control) {
+__attribute__((noinline)) void free_elsewhere(void* block, uint64_t control) {
     if (block != nullptr) record_followed(control, block);
+    allocator.free(block);
+}
+__attribute__((noinline)) void free_published(void* block, ThreadState* state, HeapEvent* entry) {
+    finish_release(state, block, entry);
+    allocator.free(block);
+}
+__attribute__((noinline)) void free_exactly(void* block, uint64_t control) {
+    ThreadState* const state = current_state;
+    if (__builtin_expect(block == nullptr || !is_ready(state, control), 0))
+        return free_elsewhere(block, control);
+    enter_lane(state, stack_pointer());
+    const auto address = reinterpret_cast<uint64_t>(block);
+    HeapEvent* const entry = find_entry(state->heap, address);
+    if (!note_release_at_once(state->heap, entry, address)) return free_published(block, state, entry);
+    leave_lane(state);
     allocator.free(block);
 }
 __attribute__((noinline)) void free_otherwise(void* block, uint64_t control) {
@@ -66,21 +91,21 @@ extern "C" {
 
 void* offheap_malloc(size_t bytes) {
     const uint64_t control = heap_control_at_once();
-    if (is_passed_over(control, bytes)) return allocator.malloc(bytes);
+    if (__builtin_expect(is_passed_over(control, bytes), 1)) return allocator.malloc(bytes);
     if (mode_of(control) == HeapMode::kExact) return malloc_exactly(bytes, control);
     return malloc_otherwise(bytes, control);
 }
 
 void* offheap_calloc(size_t count, size_t bytes) {
     const uint64_t control = heap_control_at_once();
-    if (is_passed_over(control, count * bytes)) return allocator.calloc(count, bytes);
+    if (__builtin_expect(is_passed_over(control, count * bytes), 1)) return allocator.calloc(count, bytes);
     if (mode_of(control) == HeapMode::kExact) return calloc_exactly(count, bytes, control);
     return calloc_otherwise(count, bytes, control);
 }
 
 void offheap_free(void* block) {
     const uint64_t control = heap_control_at_once();
-    if (is_passed_over(control, block)) return allocator.free(block);
+    if (__builtin_expect(is_passed_over(control, block), 1)) return allocator.free(block);
     if (mode_of(control) == HeapMode::kExact) return free_exactly(block, control);
     free_otherwise(block, control);
 }

@@ -30,7 +30,7 @@ struct Allocator {
 };
 
 // Usable from the first instruction on: calls that come before our constructor look the functions up.
-extern Allocator allocator;
+extern __attribute__((visibility("hidden"))) Allocator allocator;
 
 // Looks the functions up, once. Without dlsym, which may allocate and takes the loader's lock: to be called
 // while the process has one thread.

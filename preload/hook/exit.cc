@@ -8,8 +8,7 @@ namespace offheap::hook {
 using namespace offheap::runtime;
 
 void note_exit(uint32_t status) {
-    ProcessPage* page = process.page;
-    if (page == nullptr || __atomic_load_n(&page->state, __ATOMIC_ACQUIRE) != kPageRecording) return;
+    if (__atomic_load_n(&process.page->state, __ATOMIC_ACQUIRE) != kPageRecording) return;
     // A vfork child whose exec failed ends here as well, in its parent's memory: the parent lives on.
     wire::Header* header = process.channel.header();
     if (static_cast<uint32_t>(raw_syscall(kSysGetpid)) != header->process_id) return;

@@ -103,6 +103,7 @@ bool start_recording(uint32_t degradations) {
     process.parent = {};
     __atomic_store_n(&header->state, static_cast<uint32_t>(wire::ProcessState::kRunning), __ATOMIC_RELEASE);
     __atomic_store_n(&page->state, kPageRecording, __ATOMIC_RELEASE);
+    __atomic_store_n(&page->heap_control, &header->heap_control, __ATOMIC_RELEASE);
     return true;
 }
 
@@ -122,10 +123,7 @@ bool is_recording() {
 }
 
 void note_own_protection(uint64_t address, uint64_t bytes, int protection) {
-    if (process.page == nullptr ||
-        __atomic_load_n(&process.page->state, __ATOMIC_RELAXED) != kPageRecording) {
-        return;
-    }
+    if (__atomic_load_n(&process.page->state, __ATOMIC_RELAXED) != kPageRecording) return;
     wire::Event event = {};
     event.operation = static_cast<uint8_t>(wire::Operation::kMprotect);
     event.phase = static_cast<uint8_t>(wire::Phase::kComplete);
@@ -145,10 +143,8 @@ void note_own_mapping(uint64_t address, uint64_t bytes) {
     } else {
         __atomic_store_n(&own_range_count, kMaxOwnRanges, __ATOMIC_RELAXED);
     }
-    if (process.page != nullptr &&
-        __atomic_load_n(&process.page->state, __ATOMIC_RELAXED) == kPageRecording) {
+    if (__atomic_load_n(&process.page->state, __ATOMIC_RELAXED) == kPageRecording)
         emit_own_mapping(address, bytes);
-    }
 }
 
 }  // namespace offheap::hook

@@ -12,7 +12,7 @@
 namespace offheap::hook {
 
 struct Process {
-    runtime::ProcessPage* page = nullptr;
+    runtime::ProcessPage* page = &runtime::no_process_page;
     runtime::Configuration configuration;
     record::Channel channel;
     record::Parent parent;  // what a child of this process will name as its parent
@@ -21,7 +21,7 @@ struct Process {
     bool unwind_tables = true;
 };
 
-extern Process process;
+extern __attribute__((visibility("hidden"))) Process process;
 
 // True while events are recorded in this process; starts a forked child's channel on its first event.
 bool is_recording();

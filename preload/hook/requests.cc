@@ -110,7 +110,7 @@ void serve(wire::Header* header, wire::RequestKind kind) {
 __attribute__((noinline)) uint64_t after_request(uint64_t control) {
     wire::Header* const header = process.channel.header();
     const uint64_t plain = control & ~wire::kRequestedBit;
-    const Place here = this_place();
+    const uint64_t here = this_place();
     if (!may_call_allocator(registers_at(here))) {
         __atomic_fetch_add(&header->request_passes, 1, __ATOMIC_RELAXED);
         return plain;

@@ -139,7 +139,7 @@ void end_capture(ThreadState* state) {
 
 // The stack is `*state->last` then.
 void capture(ThreadState* state, const unwind::Registers& registers, uint64_t caller) {
-    // Where nothing is verified, known_stack() has looked already.
+    // Where nothing is verified, recurring_stack() has looked already.
     const bool is_verified = process.configuration.verify_every != 0;
     if (__builtin_expect(is_verified, 0) && caller != 0 && state->recurring != nullptr) {
         unwind::RememberedStack* const found =
@@ -210,41 +210,22 @@ CallStack stack_of(ThreadState* state, const unwind::Registers& registers, uint6
     return stack;
 }
 
-namespace {
-
-// The label of a stack that the thread is in, if no signal handler's system call has captured its own stack
-// since `turn`.
-uint32_t take_label(ThreadState* state, unwind::RememberedStack* stack, uint32_t turn) {
+uint32_t recurring_stack(ThreadState* state, const unwind::Registers& registers, uint64_t caller) {
+    if (state->recurring == nullptr) return 0;
+    if ((state->capturing | process.configuration.verify_every) != 0) return 0;
+    const uint32_t turn = __atomic_load_n(&state->captures, __ATOMIC_RELAXED);
+    unwind::RememberedStack* const stack = state->recurring->find(start_of(registers, caller), state->window);
+    if (stack == nullptr) return 0;
     const uint32_t node = stack->label();
     if (__atomic_load_n(&state->captures, __ATOMIC_RELAXED) != turn) return 0;
     state->last = stack;
     return node;
 }
 
-// Apart from known_stack(), which has no registers to save then.
-__attribute__((noinline)) uint32_t known_recurring_stack(ThreadState* state,
-                                                         const unwind::CaptureStart& start) {
-    const uint32_t turn = __atomic_load_n(&state->captures, __ATOMIC_RELAXED);
-    if (state->recurring == nullptr) return 0;
-    unwind::RememberedStack* const stack = state->recurring->find(start, state->window);
-    return stack == nullptr ? 0 : take_label(state, stack, turn);
-}
-
-}  // namespace
-
-uint32_t known_stack(ThreadState* state, uint64_t rip, uint64_t rsp, uint64_t rbp, uint64_t caller) {
-    if (state->capturing != 0 || process.configuration.verify_every != 0) return 0;
-    const uint32_t turn = __atomic_load_n(&state->captures, __ATOMIC_RELAXED);
-    const unwind::CaptureStart start{wire::kKeyExactAddress << wire::kKeyKindShift | rip, rsp, rbp, caller};
-    unwind::RememberedStack* const last = state->last;
-    if (last->repeats(start.frame, rsp, rbp, state->window)) return take_label(state, last, turn);
-    return known_recurring_stack(state, start);
-}
-
 __attribute__((noinline)) uint32_t stack_with_python(ThreadState* state, uint64_t stack_pointer,
                                                      uint32_t native) {
     const uint32_t turn = begin_capture(state, stack_pointer);
-    // As known_stack() has told it.
+    // As repeated_label() or recurring_stack() has told it.
     const bool is_labelled = true;
     const uint32_t node = with_python_frames(state, native, is_labelled, state->labels_generation);
     const bool undisturbed = is_undisturbed(state, turn);

@@ -2,9 +2,11 @@
 #pragma once
 
 #include "native/wire/layout.h"
+#include "preload/hook/process.h"
 #include "preload/hook/system_call.h"
 #include "preload/hook/thread_state.h"
 #include "preload/unwind/registers.h"
+#include "preload/unwind/rule_compiler.h"
 
 namespace offheap::hook {
 
@@ -24,9 +26,19 @@ struct CallStack {
 CallStack stack_of(ThreadState* state, const unwind::Registers& registers, uint64_t caller,
                    uint32_t generation);
 
-// The node of the stack at a place in a function with this return address, if the thread was in it last or of
-// late; 0 if it was not or that cannot be told.
-uint32_t known_stack(ThreadState* state, uint64_t rip, uint64_t rsp, uint64_t rbp, uint64_t caller);
+// The node of the stack at a place in a function, if the thread was in it last; 0 if it was not or that
+// cannot be told.
+__attribute__((always_inline)) inline uint32_t last_stack(const ThreadState* state, uint64_t rip,
+                                                          uint64_t rsp, uint64_t rbp) {
+    if ((state->capturing | process.configuration.verify_every) != 0) return 0;
+    const uint32_t turn = __atomic_load_n(&state->captures, __ATOMIC_RELAXED);
+    const uint32_t node = state->last->repeated_label(unwind::exact_frame(rip), rsp, rbp, state->window);
+    // No signal handler's system call has captured its own stack meanwhile.
+    return __atomic_load_n(&state->captures, __ATOMIC_RELAXED) == turn ? node : 0;
+}
+
+// The same where it was in it of late; `caller` is the function's return address.
+uint32_t recurring_stack(ThreadState* state, const unwind::Registers& registers, uint64_t caller);
 
 // The node of the stack that the thread was told to be in last, whose native frames have the node `native`,
 // with its Python frames; 0 where that cannot be told.

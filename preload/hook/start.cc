@@ -150,8 +150,9 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
     find_size_classes();
     process.configuration = read_configuration(environment);
     if (process.configuration.disabled) return;
-    process.page = create_process_page();
-    if (process.page == nullptr) return;
+    ProcessPage* const page = create_process_page();
+    if (page == nullptr) return;
+    process.page = page;
     note_own_mapping(reinterpret_cast<uint64_t>(process.page), 4096);
     process.page->state = kPageStarting;
     start_thread_states();
@@ -182,7 +183,7 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
 }
 
 __attribute__((destructor)) void finish() {
-    if (process.page == nullptr || process.page->state != kPageRecording) return;
+    if (process.page->state != kPageRecording) return;
     __atomic_store_n(&process.channel.header()->state, static_cast<uint32_t>(wire::ProcessState::kExited),
                      __ATOMIC_RELEASE);
 }

@@ -26,7 +26,7 @@ struct Interpreter {
     Structures structures;
 };
 
-extern Interpreter interpreter;
+extern __attribute__((visibility("hidden"))) Interpreter interpreter;
 
 inline bool is_present() { return __builtin_expect(interpreter.runtime != 0, 0); }
 

@@ -71,7 +71,7 @@ bool open_lane(Channel& channel, HeapLane& lane, uint32_t thread_id) {
     // goes behind one that names the thread.
     lane.next = nullptr;
     lane.end = nullptr;
-    lane.bytes_to_sample = 0;
+    lane.bytes_before_sample = 0;
     lane.sample_bytes = 0;
     // Later than all that the lane's former users have told.
     lane.latest = early_time(channel);

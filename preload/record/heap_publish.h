@@ -16,11 +16,11 @@ struct HeapLane {
     wire::HeapEvent* end;
     wire::HeapEvent* window;  // null while the thread has no lane
     wire::Lane* lane;
-    uint64_t latest;           // of the times of what was published
-    uint64_t head_of_next;     // the lane's head is this plus a 32nd of the address `next`
-    uint64_t bytes_to_sample;  // until the next allocation that `sampled` records
+    uint64_t latest;               // of the times of what was published
+    uint64_t head_of_next;         // the lane's head is this plus a 32nd of the address `next`
+    uint64_t bytes_before_sample;  // to be allocated before the byte that `sampled` records
     uint64_t random;
-    uint32_t sample_bytes;   // the mean that `bytes_to_sample` was drawn with
+    uint32_t sample_bytes;   // the mean that they were drawn with
     uint32_t untold_thread;  // to be told by a `thread` event before any other; 0 once it is
     uint32_t number;
     uint32_t chunk;                            // plus one; 0: none yet
@@ -94,10 +94,12 @@ inline uint64_t put_event(Channel& channel, HeapLane& lane, wire::HeapEventKind 
     if (time < lane.latest) time = lane.latest;
     ++time;
     lane.latest = time;
+    // First of all stores: what is locked waits for those before it, which go to lines that the collector
+    // has.
+    note_foreign_release(address, time);
     *lane.next = {wire::heap_word(kind, address), time, bytes, stack, sampled_every};
     commit(lane);
     show(lane);
-    note_foreign_release(address, time);
     constexpr uint64_t kEventsWithoutDoubt = 16;
     if (reinterpret_cast<uint64_t>(lane.next) % (kEventsWithoutDoubt * sizeof(wire::HeapEvent)) == 0) {
         doubt_kept_time(channel);

@@ -16,8 +16,9 @@ namespace offheap::record {
 inline constexpr uint32_t kFilterBits = 16;
 extern __attribute__((visibility("hidden"))) uint8_t sampled_filter[1u << kFilterBits];
 
+// Neighbours have neighbouring counts: no hash, which every free would pay for.
 inline uint8_t& filter_count(uint64_t address) {
-    return sampled_filter[hash_address(address) >> (64 - kFilterBits)];
+    return sampled_filter[address >> 4 & ((1u << kFilterBits) - 1)];
 }
 
 // False when there is no room: the block's release would not be told.

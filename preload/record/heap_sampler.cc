@@ -44,6 +44,7 @@ uint64_t draw_gap_bytes(uint64_t& random, uint32_t mean_bytes) {
 
 bool is_sampled_after_draw(HeapLane& lane, uint64_t bytes, uint32_t mean_bytes) {
     const bool has_countdown = lane.sample_bytes == mean_bytes;
+    if (has_countdown && is_within_gap(lane, bytes)) return false;
     if (lane.random == 0) {
         // Two threads, or two processes, must not draw the same gaps.
         lane.random = runtime::read_time_stamp_counter() ^ uint64_t { lane.number } << 48 ^
@@ -52,10 +53,10 @@ bool is_sampled_after_draw(HeapLane& lane, uint64_t bytes, uint32_t mean_bytes) 
     lane.sample_bytes = mean_bytes;
     if (has_countdown) {
         // The process has no memory: behind the sample, wherever it lies in the block, all begins anew.
-        lane.bytes_to_sample = draw_gap_bytes(lane.random, mean_bytes);
+        lane.bytes_before_sample = draw_gap_bytes(lane.random, mean_bytes) - 1;
         return true;
     }
-    lane.bytes_to_sample = draw_gap_bytes(lane.random, mean_bytes);
+    lane.bytes_before_sample = draw_gap_bytes(lane.random, mean_bytes) - 1;
     return is_sampled(lane, bytes, mean_bytes);
 }
 

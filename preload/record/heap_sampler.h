@@ -14,11 +14,10 @@ uint64_t draw_gap_bytes(uint64_t& random, uint32_t mean_bytes);
 bool is_sampled_after_draw(HeapLane& lane, uint64_t bytes, uint32_t mean_bytes);
 
 // Whether an allocation lies within the gap to the next sample. True: it is counted, and nothing is left to
-// do.
+// do. Blocks without bytes are blocks too, but not for here.
 inline bool is_within_gap(HeapLane& lane, uint64_t bytes) {
-    const uint64_t counted = bytes + (bytes == 0);  // blocks without bytes are blocks too
-    if (counted >= lane.bytes_to_sample) return false;
-    lane.bytes_to_sample -= counted;
+    if (bytes - 1 >= lane.bytes_before_sample) return false;
+    lane.bytes_before_sample -= bytes;
     return true;
 }
 

@@ -109,7 +109,7 @@ TEST(HeapSampler, takes_any_size) {
     HeapLane lane = {};
     EXPECT_TRUE(is_sampled(lane, ~uint64_t{0}, 1u << 20));
     EXPECT_TRUE(is_sampled(lane, uint64_t{1} << 63, 1u << 20));
-    EXPECT_GT(lane.bytes_to_sample, 0u);
+    EXPECT_GT(lane.bytes_before_sample, 0u);
 }
 
 }  // namespace

@@ -19,18 +19,28 @@ void change_temporaries(Channel& channel, HeapLane& lane, wire::Temporaries& ent
 // Publishes and empties an entry.
 void publish_temporaries(Channel& channel, HeapLane& lane, wire::Temporaries& entry);
 
-inline void count_temporary(Channel& channel, HeapLane& lane, uint32_t stack, uint64_t bytes) {
+// Counts a block in its stack's entry, after `take` has taken it from where it was. False where the entry is
+// another stack's or full: nothing was done.
+template <typename Take>
+__attribute__((always_inline)) inline bool count_temporary_at_once(HeapLane& lane, uint32_t stack,
+                                                                   uint64_t bytes, const Take& take) {
     wire::Temporaries& entry = temporaries_entry(lane, stack);
     uint32_t count;
     uint64_t sum;
     if (__builtin_expect(entry.stack != stack || __builtin_add_overflow(entry.count, 1u, &count) ||
                              __builtin_add_overflow(entry.bytes, bytes, &sum),
                          0)) {
-        change_temporaries(channel, lane, entry, stack, bytes);
-        return;
+        return false;
     }
+    take();
     __atomic_store_n(&entry.bytes, sum, __ATOMIC_RELAXED);
     __atomic_store_n(&entry.count, count, __ATOMIC_RELEASE);  // [window]
+    return true;
+}
+
+inline void count_temporary(Channel& channel, HeapLane& lane, uint32_t stack, uint64_t bytes) {
+    if (count_temporary_at_once(lane, stack, bytes, [] {})) return;
+    change_temporaries(channel, lane, temporaries_entry(lane, stack), stack, bytes);
 }
 
 }  // namespace offheap::record

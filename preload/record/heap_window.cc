@@ -23,25 +23,46 @@ void publish_entry(Channel& channel, HeapLane& lane, HeapEvent& entry) {
     clear_entry(entry);
 }
 
-}  // namespace
-
-void rest_in_full_set(Channel& channel, HeapLane& lane, uint64_t address, uint64_t time, uint64_t bytes,
-                      uint32_t stack) {
+// Where the set has no empty entry, or holds the address: publishes that entry, else the older, and takes its
+// place.
+void rest(Channel& channel, HeapLane& lane, uint64_t address, uint64_t time, uint64_t bytes, uint32_t stack) {
+    if (rest_in_empty_entry(lane, address, time, bytes, stack)) return;
     HeapEvent* const set = window_set(lane, address);
     const HeapEvent* const entry = find_entry(lane, address);
-    const uint32_t younger = lane.younger[(set - lane.window) / kWindowWays] & 1;
+    const uint32_t younger = lane.younger[window_set_number(address)] & 1;
     const uint32_t way = entry != nullptr ? static_cast<uint32_t>(entry - set) : 1 - younger;
     publish_entry(channel, lane, set[way]);
-    fill_way(lane, set, way, resting_word(address), time, bytes, stack);
+    fill_way(lane, address, way, time, bytes, stack);
 }
 
-void note_allocation_by_clock(Channel& channel, HeapLane& lane, uint64_t address, uint64_t bytes,
-                              uint32_t stack) {
+uint64_t allocation_time(const Channel& channel, uint64_t address) {
     const uint64_t released = foreign_release_time(address);
-    const uint64_t now = early_time(channel);
+    const uint64_t kept = kept_time(channel);
+    const uint64_t now = kept != 0 ? kept : early_time(channel);
     const uint64_t time = now < released ? released : now;
-    note_foreign_time(address, time);
-    rest(channel, lane, address, time, bytes, stack);
+    if (__builtin_expect(kept == 0, 0)) note_foreign_time(address, time);
+    return time;
+}
+
+}  // namespace
+
+void note_allocation(Channel& channel, HeapLane& lane, uint64_t address, uint64_t bytes, uint32_t stack) {
+    rest(channel, lane, address, allocation_time(channel, address), bytes, stack);
+}
+
+void note_release(Channel& channel, HeapLane& lane, uint64_t address) {
+    release_entry(channel, lane, address, find_entry(lane, address));
+}
+
+void release_entry(Channel& channel, HeapLane& lane, uint64_t address, HeapEvent* entry) {
+    if (!rests_here(entry, address)) {
+        publish_release(channel, lane, HeapEventKind::kRelease, address, entry);
+        return;
+    }
+    const uint64_t bytes = entry->bytes;
+    const uint32_t stack = entry->stack;
+    clear_entry(*entry);
+    count_temporary(channel, lane, stack, bytes);
 }
 
 bool publish_release(Channel& channel, HeapLane& lane, HeapEventKind kind, uint64_t address,

@@ -14,8 +14,11 @@ inline constexpr uint32_t kWindowSetBits = 7;
 static_assert(wire::kWindowEvents == kWindowWays << kWindowSetBits && sizeof(wire::HeapEvent) == 32);
 
 // The entries of the set where the address belongs.
+inline uint64_t window_set_number(uint64_t address) { return hash_address(address) >> (64 - kWindowSetBits); }
 inline wire::HeapEvent* window_set(const HeapLane& lane, uint64_t address) {
-    return lane.window + (hash_address(address) >> (64 - kWindowSetBits)) * kWindowWays;
+    wire::HeapEvent* const set = lane.window + window_set_number(address) * kWindowWays;
+    if (set == nullptr) __builtin_unreachable();  // so that nobody asks whether an entry of it is null
+    return set;
 }
 
 inline uint64_t resting_word(uint64_t address) {
@@ -39,26 +42,28 @@ inline void fill_entry(wire::HeapEvent& entry, uint64_t word, uint64_t time, uin
     __atomic_store_n(&entry.address, word, __ATOMIC_RELEASE);
 }
 
-inline void fill_way(HeapLane& lane, wire::HeapEvent* set, uint32_t way, uint64_t word, uint64_t time,
-                     uint64_t bytes, uint32_t stack) {
-    lane.younger[(set - lane.window) / kWindowWays] = static_cast<uint8_t>(way);
-    fill_entry(set[way], word, time, bytes, stack);
+inline void fill_way(HeapLane& lane, uint64_t address, uint32_t way, uint64_t time, uint64_t bytes,
+                     uint32_t stack) {
+    lane.younger[window_set_number(address)] = static_cast<uint8_t>(way);
+    fill_entry(window_set(lane, address)[way], resting_word(address), time, bytes, stack);
 }
 
-// Where the set has no empty entry, or holds the address: publishes that entry, else the older, and takes its
-// place.
-void rest_in_full_set(Channel& channel, HeapLane& lane, uint64_t address, uint64_t time, uint64_t bytes,
-                      uint32_t stack);
-
-__attribute__((always_inline)) inline void rest(Channel& channel, HeapLane& lane, uint64_t address,
-                                                uint64_t time, uint64_t bytes, uint32_t stack) {
-    wire::HeapEvent* set = window_set(lane, address);
+// False where the set has no empty entry, or holds the address.
+__attribute__((always_inline)) inline bool rest_in_empty_entry(HeapLane& lane, uint64_t address,
+                                                               uint64_t time, uint64_t bytes,
+                                                               uint32_t stack) {
+    const wire::HeapEvent* const set = window_set(lane, address);
     const uint64_t word = resting_word(address);
     const uint64_t first = window_word(set[0]);
     const uint64_t second = window_word(set[1]);
-    if (first == 0 && second != word) return fill_way(lane, set, 0, word, time, bytes, stack);
-    if (second == 0 && first != word) return fill_way(lane, set, 1, word, time, bytes, stack);
-    rest_in_full_set(channel, lane, address, time, bytes, stack);
+    if (first == 0 && second != word) {
+        fill_way(lane, address, 0, time, bytes, stack);
+    } else if (second == 0 && first != word) {
+        fill_way(lane, address, 1, time, bytes, stack);
+    } else {
+        return false;
+    }
+    return true;
 }
 
 // The entry of that address, null when the window has none.
@@ -70,20 +75,18 @@ inline wire::HeapEvent* find_entry(const HeapLane& lane, uint64_t address) {
     return nullptr;
 }
 
-// Where nobody keeps the time.
-void note_allocation_by_clock(Channel& channel, HeapLane& lane, uint64_t address, uint64_t bytes,
-                              uint32_t stack);
-
 // After the block was allocated. If the window holds the address already, another thread has freed that
 // block: it is published then, not replaced.
-__attribute__((always_inline)) inline void note_allocation(Channel& channel, HeapLane& lane, uint64_t address,
-                                                           uint64_t bytes, uint32_t stack) {
+void note_allocation(Channel& channel, HeapLane& lane, uint64_t address, uint64_t bytes, uint32_t stack);
+
+// What note_allocation() nearly always comes to. False: nothing was done.
+__attribute__((always_inline)) inline bool note_allocation_at_once(const Channel& channel, HeapLane& lane,
+                                                                   uint64_t address, uint64_t bytes,
+                                                                   uint32_t stack) {
     const uint64_t kept = kept_time(channel);
-    if (__builtin_expect(kept == 0, 0)) {
-        return note_allocation_by_clock(channel, lane, address, bytes, stack);
-    }
     const uint64_t released = foreign_release_time(address);
-    rest(channel, lane, address, kept < released ? released : kept, bytes, stack);
+    return __builtin_expect(kept != 0, 1) &&
+           rest_in_empty_entry(lane, address, kept < released ? released : kept, bytes, stack);
 }
 
 // Whether the block of an entry, present or none, is this thread's for certain.
@@ -97,18 +100,18 @@ bool publish_release(Channel& channel, HeapLane& lane, wire::HeapEventKind kind,
                      wire::HeapEvent* entry);
 
 // Before the block is freed.
-__attribute__((always_inline)) inline void note_release(Channel& channel, HeapLane& lane, uint64_t address) {
-    wire::HeapEvent* entry = find_entry(lane, address);
-    if (!rests_here(entry, address)) {
-        publish_release(channel, lane, wire::HeapEventKind::kRelease, address, entry);
-        return;
-    }
+void note_release(Channel& channel, HeapLane& lane, uint64_t address);
+
+// The same where its entry is known, present or none.
+void release_entry(Channel& channel, HeapLane& lane, uint64_t address, wire::HeapEvent* entry);
+
+// What that nearly always comes to. False: nothing was done.
+__attribute__((always_inline)) inline bool note_release_at_once(HeapLane& lane, wire::HeapEvent* entry,
+                                                                uint64_t address) {
+    if (!rests_here(entry, address)) return false;
     // Out of the window first: were the thread stopped for good in between, a count would be one short, and
     // what is live would be right.
-    const uint64_t bytes = entry->bytes;
-    const uint32_t stack = entry->stack;
-    clear_entry(*entry);
-    count_temporary(channel, lane, stack, bytes);
+    return count_temporary_at_once(lane, entry->stack, entry->bytes, [&] { clear_entry(*entry); });
 }
 
 // A release that may fail to happen. One of the two that follow `begin` must be called.

@@ -39,8 +39,8 @@ bool RememberedStack::copy(const RememberedStack& other) {
     stop_ = other.stop_;
     is_thread_root_ = other.is_thread_root_;
     epoch_ = other.epoch_;
-    words_from_ = other.words_from_;
-    words_to_ = other.words_to_;
+    read_from_ = other.read_from_;
+    read_to_ = other.read_to_;
     return true;
 }
 
@@ -137,18 +137,19 @@ void RememberedStack::remember(uint32_t kept, uint32_t next, const Ending& endin
     reusable_ = count;
     for (; next < capacity; ++next, ++count) frames[count].frame = frames[next].frame;
     count_ = count;
-    measure_words(mark >> 1);
+    measure(mark >> 1);
 }
 
-void RememberedStack::measure_words(uint32_t count) {
-    uint64_t from = ~uint64_t{0};
-    uint64_t to = 0;
-    for (const ReadWord* word = words_; word != words_ + count; ++word) {
+void RememberedStack::measure(uint32_t words) {
+    // Stack pointers rise toward the root, so all return addresses lie between these.
+    uint64_t from = frames_[int64_t{count_} - 1].rsp;
+    uint64_t to = frames_->rsp;
+    for (const ReadWord* word = words_; word != words_ + words; ++word) {
         if (word->address < from) from = word->address;
         if (word->address + 8 > to) to = word->address + 8;
     }
-    words_from_ = from;
-    words_to_ = to;
+    read_from_ = from;
+    read_to_ = to;
 }
 
 }  // namespace offheap::unwind

@@ -49,9 +49,8 @@ class RememberedStack {
     // Whether a walk from these registers would find what the last one found. Changes nothing.
     bool repeats(uint64_t frame, uint64_t rsp, uint64_t rbp, const StackWindow& window) const;
 
-    // The two parts of it: the leaf's registers, and all that was read from there on.
-    bool starts_at(uint64_t frame, uint64_t rsp, uint64_t rbp) const;
-    bool stands(const StackWindow& window) const;
+    // The whole stack's label then; 0 where it has none, or where a walk might find another stack.
+    uint32_t repeated_label(uint64_t frame, uint64_t rsp, uint64_t rbp, const StackWindow& window) const;
 
     // Captures the stack that the registers stand on. As unwind::capture, but walks only from the leaf to the
     // first frame of the last capture that can be proven to be unchanged. After Stop::capacity give more
@@ -85,7 +84,7 @@ class RememberedStack {
     void set_labelled(uint32_t count) { labelled_ = count; }
 
     // The whole stack's label, 0 where it has none.
-    uint32_t label() const { return labelled_ == count_ ? frames_[int64_t{count_} - 1].label : 0; }
+    uint32_t label() const { return labelled_ == count_ ? leaf_of(count_)->label : 0; }
 
     // Of the last capture:
     const RememberedFrame* frames() const { return frames_; }  // root first
@@ -101,6 +100,15 @@ class RememberedStack {
   private:
     friend class Reuse;
 
+    // Where there is no frame, the one that `place` has put before the root.
+    const RememberedFrame* leaf_of(uint32_t count) const { return frames_ + count - 1; }
+
+    static bool starts_at(const RememberedFrame* leaf, uint32_t mark, uint64_t frame, uint64_t rsp,
+                          uint64_t rbp);
+
+    // Whether all that was read from the leaf on is as it was.
+    bool is_unchanged(uint32_t count, uint32_t mark, const StackWindow& window) const;
+
     void walk(const RememberedStack& last, const Registers& registers, StackWindow& window, uint64_t epoch);
 
     // Takes over so many frames nearest the root. False: they don't fit in before `end`.
@@ -111,7 +119,7 @@ class RememberedStack {
 
     // The new frames are those from `next` to the capacity: they follow the `kept` ones.
     void remember(uint32_t kept, uint32_t next, const Ending& ending);
-    void measure_words(uint32_t count);
+    void measure(uint32_t words);
     bool append_rarely(Rule rule, uint32_t frame, const Ending& ending);
     bool append_last_words(const Ending& ending);
     bool append(uint64_t address, uint64_t value);
@@ -129,44 +137,52 @@ class RememberedStack {
     bool is_thread_root_;
     uint64_t epoch_;
     uint64_t turn_;
-    // Where the words of the last capture lie: from the first byte of the lowest to the end of the highest.
-    uint64_t words_from_, words_to_;
+    // Where all that the last capture has read lies.
+    uint64_t read_from_, read_to_;
 };
 
-__attribute__((always_inline)) inline bool RememberedStack::starts_at(uint64_t frame, uint64_t rsp,
-                                                                      uint64_t rbp) const {
-    // Where there is no frame, this is the one that `place` has put before the root.
-    const RememberedFrame* const leaf = frames_ + count_ - 1;
-    return leaf->rsp == rsp && leaf->frame == frame && ((leaf->mark & 1) == 0 || leaf->rbp == rbp);
+inline bool RememberedStack::starts_at(const RememberedFrame* leaf, uint32_t mark, uint64_t frame,
+                                       uint64_t rsp, uint64_t rbp) {
+    return leaf->rsp == rsp && leaf->frame == frame && ((mark & 1) == 0 || leaf->rbp == rbp);
 }
 
-__attribute__((always_inline)) inline bool RememberedStack::stands(const StackWindow& window) const {
-    if (reusable_ != count_ || epoch_ != rule_cache.stacks_epoch()) return false;
-    const RememberedFrame* const leaf = frames_ + count_ - 1;
-    // Stack pointers rise toward the root, so all return addresses lie between these.
-    if (leaf->rsp < window.low || frames_->rsp > window.high) return false;
-    if (words_from_ < window.low || words_to_ > window.high) return false;
-    const auto is_as_it_was = [](const RememberedFrame& caller) __attribute__((always_inline)) {
-        return load(caller.rsp - 8) == caller.frame;
-    };
-    const RememberedFrame* caller = leaf;
-    const RememberedFrame* const fourth = frames_ + 4;
-    for (; caller >= fourth; caller -= 4) {
-        // One after the other: what lies behind the first change may be in memory that is gone.
-        if (!is_as_it_was(caller[-1]) || !is_as_it_was(caller[-2]) || !is_as_it_was(caller[-3]) ||
-            !is_as_it_was(caller[-4])) {
-            return false;
-        }
+// Whether the return addresses of so many frames are what they were: of those before `caller`, one after the
+// other, since what lies behind the first change may be in memory that is gone.
+template <uint32_t kCount>
+__attribute__((always_inline)) inline bool have_stayed(const RememberedFrame* caller) {
+#pragma GCC unroll 8
+    for (uint32_t i = 1; i <= kCount; ++i) {
+        if (load((caller - i)->rsp - 8) != (caller - i)->frame) return false;
     }
-    while (caller != frames_) {
-        if (!is_as_it_was(*--caller)) return false;
+    return true;
+}
+
+__attribute__((always_inline)) inline bool RememberedStack::is_unchanged(uint32_t count, uint32_t mark,
+                                                                         const StackWindow& window) const {
+    if (reusable_ != count || mark >> 1 > capacity_) return false;
+    if (read_from_ < window.low || read_to_ > window.high) return false;
+    const RememberedFrame* caller = frames_ + count - 1;
+    uint32_t left = count - 1;
+    for (; left >= 8; left -= 8, caller -= 8) {
+        if (!have_stayed<8>(caller)) return false;
     }
-    if (leaf->mark >> 1 > capacity_) return false;
+    if ((left & 4) != 0) {
+        if (!have_stayed<4>(caller)) return false;
+        caller -= 4;
+    }
+    if ((left & 2) != 0) {
+        if (!have_stayed<2>(caller)) return false;
+        caller -= 2;
+    }
+    if ((left & 1) != 0 && !have_stayed<1>(caller)) return false;
     const ReadWord* word = words_;
-    const ReadWord* const end = words_ + (leaf->mark >> 1);
-#pragma GCC unroll 4
+    const ReadWord* const end = word + (mark >> 1);
+    for (; end - word >= 4; word += 4) {
+        if (!is_as_read(word[0]) || !is_as_read(word[1]) || !is_as_read(word[2]) || !is_as_read(word[3]))
+            return false;
+    }
     for (; word != end; ++word) {
-        if (load(word->address) != word->value) return false;
+        if (!is_as_read(*word)) return false;
     }
     return true;
 }
@@ -174,7 +190,22 @@ __attribute__((always_inline)) inline bool RememberedStack::stands(const StackWi
 __attribute__((always_inline)) inline bool RememberedStack::repeats(uint64_t frame, uint64_t rsp,
                                                                     uint64_t rbp,
                                                                     const StackWindow& window) const {
-    return starts_at(frame, rsp, rbp) && stands(window);
+    if (epoch_ != rule_cache.stacks_epoch()) return false;
+    const uint32_t count = count_;
+    const RememberedFrame* const leaf = leaf_of(count);
+    const uint32_t mark = leaf->mark;
+    return starts_at(leaf, mark, frame, rsp, rbp) && is_unchanged(count, mark, window);
+}
+
+__attribute__((always_inline)) inline uint32_t RememberedStack::repeated_label(
+    uint64_t frame, uint64_t rsp, uint64_t rbp, const StackWindow& window) const {
+    if (epoch_ != rule_cache.stacks_epoch()) return 0;
+    const uint32_t count = count_;
+    const RememberedFrame* const leaf = leaf_of(count);
+    const uint32_t mark = leaf->mark;
+    if (!starts_at(leaf, mark, frame, rsp, rbp) || labelled_ != count) return 0;
+    const uint32_t label = leaf->label;
+    return is_unchanged(count, mark, window) ? label : 0;
 }
 
 }  // namespace offheap::unwind

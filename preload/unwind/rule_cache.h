@@ -19,12 +19,16 @@ class RuleCache {
     // reads of the modules is what was there after the unload.
     uint64_t epoch() const { return __atomic_load_n(&epoch_, __ATOMIC_ACQUIRE); }
 
-    // A new one makes remembered stacks useless too: their frames rest on rules that no entry holds.
-    uint64_t stacks_epoch() const { return epoch() + __atomic_load_n(&stacks_epoch_, __ATOMIC_ACQUIRE); }
+    // A new one makes remembered stacks useless. It comes behind a new epoch(): a stack whose walk has seen
+    // it rests on no older rule.
+    uint64_t stacks_epoch() const { return __atomic_load_n(&stacks_epoch_, __ATOMIC_ACQUIRE); }
 
     void invalidate_stacks() { __atomic_fetch_add(&stacks_epoch_, 1, __ATOMIC_RELEASE); }  // [epoch]
 
-    void invalidate() { __atomic_fetch_add(&epoch_, kEpochStep, __ATOMIC_RELEASE); }  // [epoch]
+    void invalidate() {
+        __atomic_fetch_add(&epoch_, kEpochStep, __ATOMIC_RELEASE);  // [epoch]
+        invalidate_stacks();
+    }
 
     // The frame's rule, or kind `none`.
     Rule find(uint64_t frame, uint64_t epoch) const {
