@@ -42,6 +42,7 @@
         "native/addon/symbol_table_functions.cc",
         "native/addon/target_memory.cc",
         "native/addon/unwind_ranges.cc",
+        "native/addon/zero_pages.cc",
       ],
       "include_dirs": ["."],
       # As system headers: our warnings are errors, theirs are not ours to mend.

@@ -9,6 +9,8 @@
 
 #include <algorithm>
 
+#include "native/addon/zero_pages.h"
+
 namespace offheap::addon {
 namespace {
 
@@ -47,23 +49,6 @@ void add(PageBytes& sum, uint64_t categories, uint64_t bytes) {
     }
     ((categories & kFile) != 0 ? sum.file : sum.anonymous) += bytes;
     if ((categories & kHuge) != 0) sum.huge += bytes;
-}
-
-// The frame of the page of zeros that stands for all that was only read. All processes share it, so ours
-// tells. 0 where the kernel hides frames from us (without CAP_SYS_ADMIN).
-uint64_t zero_page_frame() {
-    static const uint64_t frame = [] {
-        void* page = mmap(nullptr, kPageBytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (page == MAP_FAILED) return uint64_t{0};
-        uint64_t entry = *static_cast<volatile char*>(page);
-        const int file = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-        const off_t at = static_cast<off_t>(reinterpret_cast<uint64_t>(page) / kPageBytes * sizeof entry);
-        if (file < 0 || pread(file, &entry, sizeof entry, at) != sizeof entry) entry = 0;
-        if (file >= 0) close(file);
-        munmap(page, kPageBytes);
-        return (entry & kEntryPresent) != 0 ? entry & kEntryFrame : 0;
-    }();
-    return frame;
 }
 
 }  // namespace
@@ -119,7 +104,11 @@ bool PageMap::scan_all(const std::vector<AddressRange>& ranges, std::vector<Page
                 const uint64_t start = std::max(region.start, ranges[r].start);
                 const uint64_t end = std::min(region.end, ranges[r].end);
                 if (start >= end) continue;
-                add(bytes[r], region.categories, end - start);
+                if ((region.categories & (kHuge | kFile)) == kHuge && finds_huge_zeros()) {
+                    add_memory_alone(start, end, bytes[r]);
+                } else {
+                    add(bytes[r], region.categories, end - start);
+                }
                 placed += end - start;
             }
             if ((region.categories & kPresent) != 0) between += region.end - region.start - placed;
@@ -129,6 +118,24 @@ bool PageMap::scan_all(const std::vector<AddressRange>& ranges, std::vector<Page
         at = walked_to;
     }
     return true;
+}
+
+// Linux 6.7 to 6.15 tell only the small page of zeros from memory.
+bool PageMap::finds_huge_zeros() {
+    static const bool finds = [] {
+        const ReadHugePages pages;
+        if (pages.first() == 0) return false;
+        Region regions[kRegions];
+        uint64_t walked_to = 0;
+        return PageMap(getpid()).scan(pages.first(), pages.second(), regions, walked_to) > 0;
+    }();
+    return finds;
+}
+
+void PageMap::add_memory_alone(uint64_t start, uint64_t end, PageBytes& sum) {
+    const uint64_t before = sum.anonymous;
+    read_entries(start, end, sum);
+    sum.huge += sum.anonymous - before;
 }
 
 int PageMap::scan(uint64_t start, uint64_t end, Region* regions, uint64_t& walked_to) {
@@ -158,7 +165,7 @@ int PageMap::scan(uint64_t start, uint64_t end, Region* regions, uint64_t& walke
 }
 
 void PageMap::read_entries(uint64_t start, uint64_t end, PageBytes& sum) {
-    const uint64_t zero_frame = zero_page_frame();
+    const ZeroFrames& zeros = zero_frames();
     uint64_t entries[4096];
     while (start < end) {
         const uint64_t wanted = std::min<uint64_t>((end - start) / kPageBytes, std::size(entries));
@@ -170,7 +177,7 @@ void PageMap::read_entries(uint64_t start, uint64_t end, PageBytes& sum) {
         for (uint64_t i = 0; i < count; ++i) {
             const uint64_t entry = entries[i];
             if ((entry & kEntryPresent) != 0) {
-                if (zero_frame != 0 && (entry & kEntryFrame) == zero_frame) continue;
+                if (zeros.hold(entry & kEntryFrame)) continue;
                 ((entry & kEntryFile) != 0 ? sum.file : sum.anonymous) += kPageBytes;
             } else if ((entry & kEntrySwapped) != 0 && (entry & kEntryGuard) == 0) {
                 sum.swap += kPageBytes;

@@ -10,7 +10,7 @@
 
 namespace offheap::addon {
 
-// Bytes of a range's pages, without the shared zero page, as RSS counts.
+// Bytes of a range's pages, without the shared pages of zeros, as RSS counts.
 struct PageBytes {
     // Pages that are no file's: anonymous memory, private copies of a file's pages. Where memory can't be
     // anonymous (shared or device mappings), pages that the kernel does not manage and does not count as
@@ -54,6 +54,8 @@ class PageMap {
     int scan(uint64_t start, uint64_t end, Region* regions, uint64_t& walked_to);
     bool scan_all(const std::vector<AddressRange>& ranges, std::vector<PageBytes>& bytes, uint64_t& between);
     void read_entries(uint64_t start, uint64_t end, PageBytes& sum);
+    static bool finds_huge_zeros();
+    void add_memory_alone(uint64_t start, uint64_t end, PageBytes& sum);
 
     int file_;
     int open_errno_ = 0;

@@ -10,7 +10,8 @@ import { memoryTotals, parseStatus, residentBytes } from './rollup.js';
 const MIB = 1 << 20;
 
 // Private, 8 MiB of which pages 0 to 99, 200 and the last are written and page 300 is only read (the zero page);
-// shared, 4 MiB of which a half is written; then it sleeps.
+// shared, 4 MiB of which a half is written; huge pages, of which the first is only read and the second is written;
+// then it sleeps.
 const PROGRAM = `
 import ctypes, mmap, sys
 private = mmap.mmap(-1, 8 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -19,8 +20,13 @@ for page in [*range(100), 200, 2047]: private[page * 4096] = 1
 private[300 * 4096]
 shared = mmap.mmap(-1, 4 << 20)
 for page in range(512): shared[page * 4096] = 1
+huge = mmap.mmap(-1, 8 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+huge.madvise(14)
 address = lambda m: ctypes.addressof(ctypes.c_char.from_buffer(m))
-print(address(private), address(shared), flush=True)
+first_huge = -address(huge) % (2 << 20)
+huge[first_huge]
+huge[first_huge + (2 << 20)] = 1
+print(address(private), address(shared), address(huge) + first_huge, flush=True)
 sys.stdin.read()
 `;
 
@@ -28,12 +34,13 @@ let child: ChildProcessWithoutNullStreams;
 let pid: number;
 let privateStart: number;
 let sharedStart: number;
+let hugeStart: number;
 
 beforeAll(async () => {
   child = spawn('python3', ['-c', PROGRAM]);
   pid = child.pid!;
   const [line] = await once(createInterface(child.stdout), 'line');
-  [privateStart, sharedStart] = String(line).split(' ').map(Number) as [number, number];
+  [privateStart, sharedStart, hugeStart] = String(line).split(' ').map(Number) as [number, number, number];
 });
 
 afterAll(async () => {
@@ -64,6 +71,15 @@ test('scanning and reading entries agree, but for the zero page that entries can
     sharedStart + 4 * MIB,
   ]);
   expect(residency(pid, bounds, true)).toEqual(residency(pid, bounds));
+});
+
+test('huge pages that were only read are not resident, however they are asked for', () => {
+  const bounds = new Float64Array([hugeStart, hugeStart + 2 * MIB]);
+  expect([...residency(pid, bounds)]).toEqual([0, 0]);
+  // Entries tell it by its frame, which only root may see.
+  expect([...residency(pid, bounds, true)]).toEqual([process.geteuid!() === 0 ? 0 : 2 * MIB, 0]);
+  const written = { start: hugeStart + 2 * MIB, end: hugeStart + 4 * MIB };
+  expect(measureResidency(pid, [written])[0]!.residentBytes).toBeGreaterThan(0);
 });
 
 test('the residency of all mappings is the resident size', () => {
