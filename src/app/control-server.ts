@@ -108,6 +108,8 @@ function answer(socket: Socket, find: FindCollector): void {
         }
         if (request.method === 'repl') {
           socket.off('data', receive);
+          // The prompt is loaded first: what arrives meanwhile would be handed to nobody, and be lost.
+          socket.pause();
           respond({ id: request.id, result: true });
           const rest = reader.rest();
           if (rest.length > 0) socket.unshift(rest);

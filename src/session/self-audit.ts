@@ -12,7 +12,7 @@ import { unexplainedRanges } from './snapshot-mappings.js';
 /** Share of the collector's time that walking the target's areas may take, once something differs. */
 const TIME_SHARE = 0.001;
 /** And while it differs by as much as when they were walked last: most likely by the same. */
-const UNCHANGED_TIME_SHARE = 0.0003;
+const UNCHANGED_TIME_SHARE = 0.0002;
 
 /** Memory that the kernel has and nobody was seen to map. */
 export interface Gap {
