@@ -13,9 +13,12 @@ type Identity = Pick<ChannelHeader, 'processId' | 'processStartTicks' | 'pidName
  * can see: then it is gone, or in a pid namespace that is not below ours.
  */
 export function visibleProcessId(identity: Identity): number {
-  const { processId, processStartTicks } = identity;
+  const { processId, processStartTicks, pidNamespace } = identity;
   if (!isElsewhere(identity)) return processId;
-  return nestedProcesses(processStartTicks).get(keyOf(processId, processStartTicks)) ?? processId;
+  const nested = nestedProcesses(processStartTicks);
+  // Whose namespace we may not read is known by the time of its start alone.
+  const inAny = nested.get(keyOf(0, processId, processStartTicks));
+  return nested.get(keyOf(pidNamespace, processId, processStartTicks)) ?? inAny ?? processId;
 }
 
 /** Whether the process counts processes otherwise than we do. */
@@ -40,8 +43,12 @@ let own: number | undefined;
 
 /** The inode in "pid:[4026531836]", as the channels have it; 0 where it can't be known. */
 function ownNamespace(): number {
-  own ??= Number(/\d+/.exec(readLink('/proc/self/ns/pid'))?.[0] ?? 0);
+  own ??= namespaceOf('self');
   return own;
+}
+
+function namespaceOf(process: string): number {
+  return Number(/\d+/.exec(readLink(`/proc/${process}/ns/pid`))?.[0] ?? 0);
 }
 
 function readLink(path: string): string {
@@ -69,8 +76,8 @@ function nestedProcesses(startTicks: number): ReadonlyMap<string, number> {
     const inside = ownNumber(statusText(pid));
     const startTicks = inside === undefined ? undefined : processStatus(pid)?.startTicks;
     if (inside === undefined || startTicks === undefined) continue;
-    const key = keyOf(inside, startTicks);
-    // Two containers whose first processes began within the same clock tick: neither is anybody's for certain.
+    const key = keyOf(namespaceOf(name), inside, startTicks);
+    // Two whose namespaces we may not read, and which began within the same clock tick: neither is anybody's for certain.
     found.set(key, found.has(key) ? Number.NaN : pid);
   }
   for (const [key, pid] of found) if (Number.isNaN(pid)) found.delete(key);
@@ -92,6 +99,6 @@ function statusText(pid: number): string {
   }
 }
 
-function keyOf(processId: number, startTicks: number): string {
-  return `${processId} ${startTicks}`;
+function keyOf(namespace: number, processId: number, startTicks: number): string {
+  return `${namespace} ${processId} ${startTicks}`;
 }
