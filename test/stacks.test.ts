@@ -63,8 +63,13 @@ test('signal handlers, on the thread’s stack and on an alternate one, left by 
   const stacks = main.stacks();
   const inHandler = stacks.filter((stack) => stack.includes('on_alarm'));
   expect(inHandler.length).toBeGreaterThan(1);
-  for (const stack of inHandler) expect(stack.indexOf('main')).toBeGreaterThan(stack.indexOf('on_alarm'));
-  expectWholeStacks(main);
+  // A signal that comes while a stub runs: nothing tells how to leave the stub. The stack ends there, and that is counted.
+  const cut = inHandler.filter((stack) => stack.at(-1) === '[[anon]]');
+  if (cut.length === 0) expectWholeStacks(main);
+  else expect(main.recording.truncatedStacks).toBeGreaterThanOrEqual(cut.length);
+  const whole = inHandler.filter((stack) => !cut.includes(stack));
+  expect(whole.length).toBeGreaterThan(cut.length);
+  for (const stack of whole) expect(stack.indexOf('main')).toBeGreaterThan(stack.indexOf('on_alarm'));
   // A jump may leave a call before its outcome is known, or a record half written: by chance, one each, and told.
   const { mappingEventsLost, degraded } = main.snapshot().completeness;
   expect(mappingEventsLost).toBeLessThanOrEqual(Number(/jumped (\d+)/.exec(run.stdout.toString())![1]));
