@@ -4,6 +4,7 @@
 #include "native/addon/memory_arguments.h"
 #include "native/addon/plt_stubs.h"
 #include "native/addon/symbol_table.h"
+#include "native/addon/thrown.h"
 #include "native/addon/unwind_ranges.h"
 
 namespace offheap::addon {
@@ -56,9 +57,7 @@ StubInput stubs_of(const Napi::Object& value) {
 Napi::Value function_index(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
     if (!info[0].IsObject()) {
-        Napi::TypeError::New(env, "functionIndex({ tables, code, stubs, unwind })")
-            .ThrowAsJavaScriptException();
-        return env.Undefined();
+        return misuse(env, "functionIndex({ tables, code, stubs, unwind })");
     }
     const auto argument = info[0].As<Napi::Object>();
     IndexInput input;

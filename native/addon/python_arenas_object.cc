@@ -4,15 +4,14 @@
 
 #include "native/addon/memory_arguments.h"
 #include "native/addon/python_arenas.h"
+#include "native/addon/thrown.h"
 
 namespace offheap::addon {
 
 Napi::Value python_arenas(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
     if (!info[0].IsNumber() || !is_numbers(info[1])) {
-        Napi::TypeError::New(env, "pythonArenas(pid, ranges): a number and a Float64Array")
-            .ThrowAsJavaScriptException();
-        return env.Undefined();
+        return misuse(env, "pythonArenas(pid, ranges): a number and a Float64Array");
     }
     const int process_id = info[0].As<Napi::Number>().Int32Value();
     ProcessMemory memory(process_id);

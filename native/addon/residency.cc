@@ -9,12 +9,12 @@
 
 #include <algorithm>
 
+#include "native/addon/pagemap_entry.h"
 #include "native/addon/zero_pages.h"
 
 namespace offheap::addon {
 namespace {
 
-constexpr uint64_t kPageBytes = 4096;
 constexpr uint64_t kUserEnd = 0x7fff'ffff'f000ULL;
 // The kernel holds the target's map for reading during a call: its threads' own page faults and mappings go
 // on between.
@@ -32,13 +32,6 @@ constexpr uint64_t kZeroPage = 1 << 5;
 constexpr uint64_t kHuge = 1 << 6;
 constexpr uint64_t kGuard = 1 << 8;
 constexpr unsigned long kScan = _IOWR('f', 16, ScanRequest);
-
-// Bits of a pagemap entry.
-constexpr uint64_t kEntryPresent = 1ULL << 63;
-constexpr uint64_t kEntrySwapped = 1ULL << 62;
-constexpr uint64_t kEntryFile = 1ULL << 61;
-constexpr uint64_t kEntryGuard = 1ULL << 58;
-constexpr uint64_t kEntryFrame = (1ULL << 55) - 1;
 
 uint64_t page_end(uint64_t end) { return std::min((end + kPageBytes - 1) & ~(kPageBytes - 1), kUserEnd); }
 

@@ -9,10 +9,6 @@
 namespace offheap::addon {
 namespace {
 
-constexpr uint64_t kPageBytes = 4096;
-constexpr uint64_t kPresent = 1ULL << 63;
-constexpr uint64_t kFrame = (1ULL << 55) - 1;
-
 void read_once(uint64_t address) {
     [[maybe_unused]] const char byte = *reinterpret_cast<volatile const char*>(address);
 }
@@ -21,7 +17,7 @@ uint64_t frame_at(int pagemap, uint64_t address) {
     uint64_t entry = 0;
     const off_t at = static_cast<off_t>(address / kPageBytes * sizeof entry);
     if (pread(pagemap, &entry, sizeof entry, at) != sizeof entry) return 0;
-    return (entry & kPresent) != 0 ? entry & kFrame : 0;
+    return (entry & kEntryPresent) != 0 ? entry & kEntryFrame : 0;
 }
 
 uint64_t page_frame(int pagemap) {

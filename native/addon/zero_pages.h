@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "native/addon/pagemap_entry.h"
+
 namespace offheap::addon {
 
 inline constexpr uint64_t kHugePageBytes = 2 << 20;
@@ -15,7 +17,7 @@ struct ZeroFrames {
     uint64_t huge_page = 0;  // the first of its 512
 
     bool hold(uint64_t frame) const {
-        constexpr uint64_t kFrames = kHugePageBytes / 4096;
+        constexpr uint64_t kFrames = kHugePageBytes / kPageBytes;
         return (page != 0 && frame == page) || (huge_page != 0 && frame - huge_page < kFrames);
     }
 };
